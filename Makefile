@@ -1,0 +1,46 @@
+# Every target creates the environment in .venv when it is missing; PYTHON chooses the interpreter (3.10 or newer).
+PYTHON ?= python3
+BIN := .venv/bin
+PROFILE ?= quick
+.DEFAULT_GOAL := help
+.PHONY: help book test lab bench run measure lock clean
+
+help: ## show this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+.venv/.installed: requirements.lock pyproject.toml
+	@echo "Creating the environment in .venv (about 6 GB on Linux, some minutes) ..."
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --progress-bar on -r requirements.lock
+	$(BIN)/python -m pip install --quiet --no-deps --editable .
+	@touch $@
+
+book: .venv/.installed ## build the executed book into _build/html
+	$(BIN)/python -m lulc_utils.doctor
+	PYTHONWARNINGS= $(BIN)/jupyter-book build . -W --keep-going --all
+	@echo "Open _build/html/index.html"
+
+test: .venv/.installed ## check the code, the chapters and, when it was built, the book
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/python -m pytest --nbval-lax --nbval-current-env --nbval-cell-timeout=300
+
+lab: .venv/.installed ## open the chapters in JupyterLab
+	$(BIN)/jupyter lab notebooks
+
+bench: .venv/.installed ## measure speed ratios, side by side in one run
+	$(BIN)/python tests/bench.py
+
+run: .venv/.installed ## run all chapters with papermill: make run PROFILE=quick|full (results in _build/runs)
+	$(BIN)/python book/run_chapters.py --profile $(PROFILE)
+
+measure: .venv/.installed ## run the chapters with real data and keep their numbers in book/measured
+	$(BIN)/python book/run_chapters.py --profile quick --keep-results
+
+lock: ## resolve requirements.lock anew from pyproject.toml (needs uv)
+	uv pip compile --quiet --universal --python-version 3.10 --no-header --no-annotate --all-extras --upgrade \
+	  pyproject.toml --output-file requirements.lock
+
+clean: ## remove what was built; the environment and downloaded data stay
+	rm -rf _build dist .pytest_cache .ruff_cache

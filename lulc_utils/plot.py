@@ -1,0 +1,178 @@
+"""Figures of the book: scenes, class maps, features and scores. No function here loads data or trains anything.
+
+Alt text and captions are written beside each figure in the notebook (cell metadata `mystnb`), where the finding is
+known. Class colours are always shown with their names, never alone.
+"""
+
+from __future__ import annotations
+
+import html
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.patches import Patch, Rectangle
+
+from .scene import UNLABELLED, LandCover, Scene
+
+# Okabe-Ito, told apart with every common kind of colour blindness; each method also has its own marker.
+COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
+MARKERS = "osD^vPX"
+
+
+def rgb(scene: Scene) -> np.ndarray:
+    """Red, green and blue for the screen, (rows, cols, 3) uint8; other types are stretched from 2 % to 98 %.
+
+    Pixels without a measurement are white. ValueError when the scene has no such bands.
+    """
+    names = ("red", "green", "blue") if "red" in scene.bands else ("B04", "B03", "B02")
+    picture = np.moveaxis(scene.select(*names), 0, -1)  # [rows, cols, 3]
+    if picture.dtype != np.uint8:
+        low, high = np.percentile(picture[scene.valid], (2, 98))
+        picture = np.nan_to_num((picture - low) / max(high - low, 1e-9))
+        picture = (picture.clip(0, 1) * 255).astype(np.uint8)
+    return np.where(scene.valid[..., None], picture, np.uint8(255))
+
+
+def class_map(labels: np.ndarray, classes: tuple[LandCover, ...]) -> np.ndarray:
+    """Labels as colours of their classes, (rows, cols, 3) uint8; unlabelled pixels are white."""
+    table = np.full((256, 3), 255, np.uint8)
+    for value, land_cover in enumerate(classes):
+        table[value] = list(bytes.fromhex(land_cover.color.lstrip("#")))
+    table[UNLABELLED] = 255
+    return table[labels]
+
+
+def panels(pictures: dict[str, np.ndarray], columns: int = 4, size: float = 2.6):
+    """Pictures side by side, each under its title: `{title: array}`. Returns (figure, flat array of axes)."""
+    columns = min(columns, len(pictures))
+    rows = -(-len(pictures) // columns)
+    figure, axes = plt.subplots(
+        rows, columns, figsize=(size * columns, size * rows * 1.1), squeeze=False, layout="constrained"
+    )
+    for axis, (title, picture) in zip(axes.flat, pictures.items(), strict=False):
+        axis.imshow(picture, interpolation="nearest")
+        axis.set_title(title, fontsize=9)
+    for axis in axes.flat:
+        axis.set_axis_off()
+    return figure, axes.ravel()
+
+
+def legend(figure, classes: tuple[LandCover, ...], unlabelled: bool = False) -> None:
+    """Class colours with their names, below the figure."""
+    handles = [Patch(facecolor=c.color, edgecolor="black", label=c.name) for c in classes]
+    if unlabelled:
+        handles.append(Patch(facecolor="white", edgecolor="black", label="not labelled"))
+    figure.legend(handles=handles, loc="outside lower center", ncols=min(len(handles), 7), fontsize=8)
+
+
+def scenes(shown: list[Scene], truth: bool = True, columns: int = 4):
+    """Scenes and, below or beside each, its class map with a legend. Returns (figure, axes)."""
+    pictures = {s.name: rgb(s) for s in shown}
+    if truth:
+        pictures |= {f"{s.name}: truth": class_map(s.labels, s.classes) for s in shown}
+    figure, axes = panels(pictures, columns=min(columns, len(shown)) if len(shown) > 1 else 2)
+    if truth:
+        legend(figure, shown[0].classes, any((s.labels == UNLABELLED).any() for s in shown))
+    return figure, axes
+
+
+def patch_grid(axis, height: int, width: int, patch: int) -> None:
+    """Draw the borders of the patches over a picture."""
+    for row in range(0, height + 1, patch):
+        axis.axhline(row - 0.5, color="white", linewidth=0.4)
+    for col in range(0, width + 1, patch):
+        axis.axvline(col - 0.5, color="white", linewidth=0.4)
+
+
+def mark_patch(axis, row: int, col: int, patch: int) -> None:
+    """Frame one patch of a picture in white on black, so that it is seen on any ground."""
+    for color, width in (("black", 4), ("white", 1.5)):
+        axis.add_patch(
+            Rectangle((col * patch, row * patch), patch, patch, fill=False, edgecolor=color, linewidth=width)
+        )
+
+
+def heat(axis, picture: np.ndarray, values: np.ndarray, title: str, limits=(None, None)):
+    """Values on the patch grid [h, w] over a grey picture, bright = high. Returns the image for a colour bar."""
+    height, width = picture.shape[:2]
+    axis.imshow(picture.mean(-1), cmap="gray", extent=(0, width, height, 0))
+    image = axis.imshow(
+        values,
+        cmap="viridis",
+        alpha=0.75,
+        extent=(0, width, height, 0),
+        vmin=limits[0],
+        vmax=limits[1],
+        interpolation="nearest",
+    )
+    axis.set_title(title, fontsize=9)
+    axis.set_axis_off()
+    return image
+
+
+def intervals(groups: dict[str, dict[str, tuple[float, float, float]]], xlabel: str):
+    """Scores with their intervals, a panel per group: `{group: {method: (value, low, high)}}`."""
+    figure, axes = plt.subplots(
+        1,
+        len(groups),
+        figsize=(3.3 * len(groups), 0.9 + 0.42 * max(map(len, groups.values()))),
+        sharey=True,
+        squeeze=False,
+        layout="constrained",
+    )
+    for axis, (group, methods) in zip(axes.flat, groups.items(), strict=True):
+        for i, (value, low, high) in enumerate(methods.values()):
+            style = {"color": COLORS[i % len(COLORS)], "marker": MARKERS[i % len(MARKERS)]}
+            axis.errorbar(value, i, xerr=[[max(value - low, 0)], [max(high - value, 0)]], capsize=3, **style)
+            axis.annotate(
+                f"{value:.2f}", (value, i), xytext=(0, 6), textcoords="offset points", ha="center", fontsize=8
+            )
+        axis.set(title=group, xlabel=xlabel, yticks=range(len(methods)), xlim=(0, 1))
+        axis.set_yticklabels(methods)
+        axis.grid(axis="x", alpha=0.3)
+        axis.set_ylim(len(methods) - 0.5, -0.7)
+    return figure, axes.ravel()
+
+
+class Table:
+    """Rows of text and numbers that Jupyter shows as a real table (and a terminal as plain text)."""
+
+    def __init__(self, header: list[str], rows: list[list], caption: str = ""):
+        self.header, self.caption = [str(h) for h in header], caption
+        self.rows = [[f"{v:.2f}" if isinstance(v, float) else str(v) for v in row] for row in rows]
+
+    def __repr__(self) -> str:
+        widths = [max(map(len, column)) for column in zip(self.header, *self.rows, strict=True)]
+        lines = [
+            "  ".join(v.ljust(w) for v, w in zip(row, widths, strict=True)).rstrip()
+            for row in (self.header, *self.rows)
+        ]
+        return "\n".join([*([self.caption] if self.caption else []), *lines])
+
+    def _repr_html_(self) -> str:
+        head = "".join(f'<th scope="col">{html.escape(h)}</th>' for h in self.header)
+        body = "".join(
+            f'<tr><th scope="row">{html.escape(row[0])}</th>'
+            + "".join(f"<td>{html.escape(v)}</td>" for v in row[1:])
+            + "</tr>"
+            for row in self.rows
+        )
+        caption = f"<caption>{html.escape(self.caption)}</caption>" if self.caption else ""
+        return f'<table class="table">{caption}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
+
+
+class Notice:
+    """A framed message to the reader, for example that real data is missing and the one line that gets it."""
+
+    def __init__(self, title: str, text: str):
+        self.title, self.text = title, text
+
+    def __repr__(self) -> str:
+        return f"{self.title}: {self.text}"
+
+    def _repr_html_(self) -> str:
+        return (
+            '<div class="admonition note" style="border:2px solid #0072b2; padding:0.6em 1em">'
+            f'<p class="admonition-title"><strong>{html.escape(self.title)}</strong></p>'
+            f"<p>{html.escape(self.text)}</p></div>"
+        )

@@ -1,0 +1,193 @@
+"""Scenes in and out of GeoTIFF, one window or one tile at a time, with checks that speak plainly.
+
+A Scene is stored as two files side by side: `NAME.tif` holds the pixels, `NAME.labels.tif` the mask with its
+colour table. Both carry what the Scene knows (names, date, source) as TIFF tags, so any GIS can open them and
+nothing is lost on the way back.
+"""
+
+from __future__ import annotations
+
+import datetime
+import json
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import rasterio
+from rasterio.errors import RasterioIOError
+from rasterio.windows import Window
+from rasterio.windows import transform as window_transform
+
+from .scene import UNLABELLED, LandCover, Scene
+
+TAG = "LULC_SCENE"  # one TIFF tag with everything GeoTIFF has no place for, as JSON
+
+
+def labels_path(path: str | Path) -> Path:
+    """Where the mask of the scene at `path` lies: `NAME.tif` -> `NAME.labels.tif`."""
+    return Path(path).with_suffix(".labels.tif")
+
+
+def write_scene(scene: Scene, path: str | Path) -> Path:
+    """Write a Scene as tiled, losslessly compressed GeoTIFF; the mask, if any, goes to `labels_path(path)`.
+
+    Both files get their final names only when both are complete. Returns the path of the pixels.
+    """
+    path = Path(path)
+    if not path.parent.is_dir():
+        raise FileNotFoundError(f"The folder {path.parent} does not exist; create it before writing {path.name}.")
+    tag = {"name": scene.name, "source": scene.source, "group": scene.group}
+    tag["date"] = scene.date and scene.date.isoformat()
+    tag["classes"] = [list(c) for c in scene.classes]
+    # both are written into a folder that vanishes on any failure, then moved: never half a scene
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".writing-") as folder:
+        finished = {path: _write(Path(folder) / "pixels", scene, scene.pixels, scene.bands, tag, scene.nodata)}
+        if scene.labels is not None:
+            mask = scene.labels.astype(np.uint8)[None]  # [1, rows, cols]
+            finished[labels_path(path)] = _write(
+                Path(folder) / "mask", scene, mask, ("land cover",), tag, UNLABELLED, scene.classes
+            )
+        else:
+            labels_path(path).unlink(missing_ok=True)  # the mask of an older scene must not be taken for ours
+        for final, temporary in finished.items():
+            os.replace(temporary, final)
+    return path
+
+
+def _write(path: Path, scene: Scene, array, names, tag: dict, nodata, classes=()) -> Path:
+    profile = {"driver": "GTiff", "dtype": array.dtype, "count": len(array), "nodata": nodata}
+    profile |= {"height": scene.height, "width": scene.width, "crs": scene.crs, "transform": scene.transform}
+    profile |= {"compress": "deflate", "tiled": min(array.shape[1:]) >= 256, "photometric": "minisblack"}
+    with rasterio.open(path, "w", **{k: v for k, v in profile.items() if v is not None}) as file:
+        if classes:
+            file.write_colormap(1, {i: _rgba(c.color) for i, c in enumerate(classes)})
+        file.write(array)
+        file.descriptions = names
+        file.update_tags(**{TAG: json.dumps(tag)})
+    return path
+
+
+def _rgba(color: str) -> tuple[int, int, int, int]:
+    return (*bytes.fromhex(color.lstrip("#")), 255)
+
+
+def read_scene(
+    path: str | Path,
+    *,
+    bands: tuple[str, ...] | None = None,
+    window: Window | None = None,
+    labels: str | Path | None = None,
+    classes: tuple[LandCover, ...] = (),
+    require_crs: bool = False,
+) -> Scene:
+    """Read a raster that GDAL knows (GeoTIFF, COG, JPEG, PNG) as a Scene.
+
+    bands        names to read, in this order; all when None. Unnamed bands are called "band 1", "band 2", ...
+    window       part to read, in pixels; all when None. Only these pixels leave the disk.
+    labels       the mask's path; when None, `labels_path(path)` is read if it exists.
+    classes      legend of the mask when the file does not carry one itself.
+    require_crs  refuse an image that has no place on Earth.
+
+    FileNotFoundError, or ValueError for a file that is no raster, unexpected bands, a missing CRS, a window
+    outside the image, a mask of another size, or an image in which nothing was measured.
+    """
+    with _open(path) as file:
+        names = tuple(d or f"band {i}" for i, d in enumerate(file.descriptions, 1))
+        where = _window_inside(file, window, path)
+        if require_crs and file.crs is None:
+            raise ValueError(
+                f"{path} has no coordinate reference system; assign one first (for example with "
+                "`rio edit-info --crs EPSG:32633`)."
+            )
+        missing = [b for b in bands or () if b not in names]
+        if missing:
+            raise ValueError(f"{path} has no band {', '.join(missing)}; it has {', '.join(names)}.")
+        chosen = bands or names
+        tag = json.loads(file.tags().get(TAG, "{}"))
+        scene = Scene(
+            name=tag.get("name", Path(path).stem),
+            pixels=file.read([names.index(b) + 1 for b in chosen], window=where),
+            bands=tuple(chosen),
+            source=tag.get("source", Path(path).name),
+            transform=None if file.transform.is_identity else window_transform(where, file.transform),
+            crs=file.crs,
+            date=tag.get("date") and datetime.date.fromisoformat(tag["date"]),
+            nodata=file.nodata,
+            group=tag.get("group", ""),
+            **_read_labels(path, labels, where, (file.height, file.width), classes, tag),
+        )
+    if not scene.valid.any():
+        raise ValueError(f"{path} holds only nodata in the part that was asked for; there is nothing to map.")
+    return scene
+
+
+def _read_labels(path, labels, where: Window, shape: tuple[int, int], classes, tag: dict) -> dict:
+    classes = tuple(LandCover(*c) for c in tag.get("classes", ())) or tuple(classes)
+    found = labels or (labels_path(path) if labels_path(path).exists() else None)
+    if found is None:
+        return {"classes": classes}
+    with _open(found) as mask:
+        if (mask.height, mask.width) != shape:
+            raise ValueError(
+                f"The mask {found} is {mask.height} x {mask.width} pixels but the image {path} is "
+                f"{shape[0]} x {shape[1]}; they must cover the same pixels."
+            )
+        if mask.count != 1:
+            raise ValueError(f"The mask {found} has {mask.count} bands; a mask of class numbers has one.")
+        return {"labels": mask.read(1, window=where).astype(np.uint8), "classes": classes}
+
+
+@contextmanager
+def _open(path: str | Path):
+    remote = "://" in str(path) or str(path).startswith("/vsi")
+    if not remote and not Path(path).exists():
+        raise FileNotFoundError(f"There is no file {path}; check the path.")
+    try:
+        with rasterio.open(path) as file:
+            yield file
+    except RasterioIOError as error:
+        raise ValueError(f"{path} cannot be read as a raster ({error}); is it complete?") from error
+
+
+def _window_inside(file, window: Window | None, path) -> Window:
+    if window is None:
+        return Window(0, 0, file.width, file.height)
+    right, bottom = window.col_off + window.width, window.row_off + window.height
+    if min(window.col_off, window.row_off) < 0 or right > file.width or bottom > file.height:
+        raise ValueError(f"The window {window} reaches outside {path}, which is {file.height} x {file.width} pixels.")
+    return window
+
+
+def tiles(height: int, width: int, size: int, overlap: int = 0) -> Iterator[Window]:
+    """Windows of `size` pixels that cover a raster, neighbours sharing at least `overlap` pixels.
+
+    The last window of a row or column is moved inwards rather than cut, so that all have the same size; a
+    raster smaller than `size` gives one window of its own size. ValueError unless 0 <= overlap < size.
+    """
+    if not 0 <= overlap < size:
+        raise ValueError(f"The overlap ({overlap}) must be at least 0 and smaller than the tile size ({size}).")
+    for row in _starts(height, size, size - overlap):
+        for col in _starts(width, size, size - overlap):
+            yield Window(col, row, min(size, width), min(size, height))
+
+
+def _starts(length: int, size: int, step: int) -> list[int]:
+    last = max(length - size, 0)
+    return [*range(0, last, step), last]
+
+
+def crops(scene: Scene, size: int, overlap: int = 0) -> list[Scene]:
+    """The scene cut into square crops of `size` pixels by `tiles`; they inherit its group.
+
+    ValueError when the scene is smaller than one crop.
+    """
+    if min(scene.height, scene.width) < size:
+        raise ValueError(
+            f"Scene '{scene.name}' is {scene.height} x {scene.width} pixels, smaller than a crop of {size}; "
+            "choose a smaller crop."
+        )
+    windows = tiles(scene.height, scene.width, size, overlap)
+    return [scene.crop(w.row_off, w.col_off, w.height, w.width) for w in windows]

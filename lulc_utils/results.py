@@ -1,0 +1,48 @@
+"""The numbers of a run: kept as JSON for instructors, and the book's own, which stand in where data is missing."""
+
+from __future__ import annotations
+
+import json
+import os
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+
+
+def save(path: str | Path, chapter: str, results: dict) -> None:
+    """Write a chapter's numbers (rounded to 4 digits) as JSON; nothing happens when `path` is empty.
+
+    The file appears only when complete. FileNotFoundError when its folder does not exist.
+    """
+    if not path:
+        return
+    path = Path(path)
+    if not path.parent.is_dir():
+        raise FileNotFoundError(f"The folder {path.parent} does not exist; create it before saving results there.")
+    content = {"chapter": chapter, "torch": version("torch"), "results": _plain(results)}
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    part.write_text(json.dumps(content, indent=1, sort_keys=False) + "\n", encoding="utf8")
+    os.replace(part, path)
+
+
+def measured(chapter: str, part: str) -> dict:
+    """What we measured for one part ("dubai") of a chapter; ValueError when it was never measured."""
+    shipped = Path(__file__).parent / "_shipped" / "measured"  # in the wheel; in a checkout, the book's own folder
+    folder = shipped if shipped.is_dir() else Path(__file__).parents[1] / "book" / "measured"
+    path = folder / f"{chapter}.json"
+    kept = json.loads(path.read_text(encoding="utf8"))["results"] if path.exists() else {}
+    if not kept.get(part):
+        raise ValueError(f"There are no measured results for the part '{part}' of chapter '{chapter}'.")
+    return kept[part]
+
+
+def _plain(value):
+    """NumPy numbers, arrays and tuples as what JSON knows."""
+    if isinstance(value, dict):
+        return {str(k): _plain(v) for k, v in value.items()}
+    if isinstance(value, list | tuple | np.ndarray):
+        return [_plain(v) for v in value]
+    if isinstance(value, float | np.floating):
+        return None if np.isnan(value) else round(float(value), 4)
+    return int(value) if isinstance(value, np.integer) else value

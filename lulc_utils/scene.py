@@ -1,0 +1,132 @@
+"""A scene: pixels, what they are called, where and when they were taken, and, if known, what they show."""
+
+from __future__ import annotations
+
+import datetime
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+import numpy as np
+from rasterio.crs import CRS
+from rasterio.transform import array_bounds
+from rasterio.warp import transform_bounds
+from rasterio.windows import Window
+from rasterio.windows import transform as window_transform
+
+UNLABELLED = 255  # label of a pixel that nobody has labelled; never counted in any score
+
+
+class LandCover(NamedTuple):
+    """One class of a legend: its name and the colour that figures and maps draw it in ("#rrggbb")."""
+
+    name: str
+    color: str
+
+
+@dataclass(frozen=True)
+class Scene:
+    """An image with everything needed to use it honestly.
+
+    name       short and unique within its data set ("tile 3 part 007")
+    pixels     (bands, rows, cols) array of any numeric type
+    bands      one name per band ("red", "B08"), in the order of `pixels`
+    source     where it came from, in words a caption can use; starts with "simulated" when it is
+    labels     (rows, cols) uint8: index into `classes`, or UNLABELLED; None when there is no truth
+    classes    the legend of `labels`
+    transform  affine map from (col, row) to coordinates of `crs`; None when the image has no place on Earth
+    crs        coordinate reference system of `transform`, or None
+    date       day of acquisition, or None when it is not known
+    nodata     pixel value that means "nothing measured here", or None
+    group      what a spatial split must keep together (tile, region); "" means the scene stands alone
+    """
+
+    name: str
+    pixels: np.ndarray
+    bands: tuple[str, ...]
+    source: str
+    labels: np.ndarray | None = None
+    classes: tuple[LandCover, ...] = ()
+    transform: object | None = None
+    crs: CRS | None = None
+    date: datetime.date | None = None
+    nodata: float | None = None
+    group: str = ""
+
+    def __post_init__(self):
+        if self.pixels.ndim != 3:
+            raise ValueError(f"Scene '{self.name}': pixels must be (bands, rows, cols), not {self.pixels.shape}.")
+        if len(self.bands) != len(self.pixels):
+            raise ValueError(
+                f"Scene '{self.name}': {len(self.pixels)} bands of pixels but {len(self.bands)} band names."
+            )
+        if self.labels is not None:
+            if self.labels.shape != self.pixels.shape[1:]:
+                raise ValueError(
+                    f"Scene '{self.name}': the mask is {self.labels.shape} but the image is "
+                    f"{self.pixels.shape[1:]} (rows, cols); they must cover the same pixels."
+                )
+            known = self.labels[self.labels != UNLABELLED]
+            if known.size and int(known.max()) >= len(self.classes):
+                raise ValueError(
+                    f"Scene '{self.name}': label {int(known.max())} has no entry among the {len(self.classes)} classes."
+                )
+
+    @property
+    def height(self) -> int:
+        """Rows."""
+        return self.pixels.shape[1]
+
+    @property
+    def width(self) -> int:
+        """Columns."""
+        return self.pixels.shape[2]
+
+    @property
+    def simulated(self) -> bool:
+        """True when the scene was drawn by `lulc_utils.simulate`."""
+        return self.source.startswith("simulated")
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """Names of the classes in the order of their labels."""
+        return tuple(c.name for c in self.classes)
+
+    @property
+    def valid(self) -> np.ndarray:
+        """(rows, cols) bool: pixels in which every band was measured (not nodata, not NaN)."""
+        ok = np.ones(self.pixels.shape[1:], bool)
+        if np.issubdtype(self.pixels.dtype, np.floating):
+            ok &= np.isfinite(self.pixels).all(0)
+        if self.nodata is not None and not np.isnan(self.nodata):
+            ok &= (self.pixels != self.nodata).all(0)
+        return ok
+
+    def select(self, *names: str) -> np.ndarray:
+        """Bands by name, (len(names), rows, cols). ValueError names a band that is not there."""
+        missing = [n for n in names if n not in self.bands]
+        if missing:
+            raise ValueError(f"Scene '{self.name}' has no band {', '.join(missing)}; it has {', '.join(self.bands)}.")
+        return self.pixels[[self.bands.index(n) for n in names]]
+
+    def crop(self, row: int, col: int, height: int, width: int) -> Scene:
+        """The part that starts at (row, col); ValueError when it reaches outside the scene."""
+        if row < 0 or col < 0 or height < 1 or width < 1 or row + height > self.height or col + width > self.width:
+            raise ValueError(
+                f"Scene '{self.name}' is {self.height} x {self.width} pixels; a crop of {height} x {width} "
+                f"at row {row}, column {col} does not fit."
+            )
+        here = np.s_[..., row : row + height, col : col + width]
+        moved = self.transform and window_transform(Window(col, row, width, height), self.transform)
+        labels = None if self.labels is None else self.labels[here]
+        return replace(self, pixels=self.pixels[here], labels=labels, transform=moved)
+
+    def bounds_latlon(self) -> tuple[float, float, float, float]:
+        """(west, south, east, north) in degrees; ValueError when the scene has no place on Earth."""
+        if self.crs is None or self.transform is None:
+            raise ValueError(f"Scene '{self.name}' has no coordinate reference system, so it cannot be put on a map.")
+        return transform_bounds(self.crs, "EPSG:4326", *array_bounds(self.height, self.width, self.transform))
+
+
+def group_of(scene: Scene) -> str:
+    """What a spatial split keeps together: the scene's group or, without one, the scene itself."""
+    return scene.group or scene.name

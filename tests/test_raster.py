@@ -1,0 +1,175 @@
+"""A Scene survives the trip to disk and back; whatever does not fit is refused in one plain sentence."""
+
+import dataclasses
+import datetime
+
+import numpy as np
+import pytest
+import rasterio
+from rasterio.crs import CRS
+from rasterio.transform import from_origin
+from rasterio.windows import Window
+
+from lulc_utils import raster
+from lulc_utils.scene import UNLABELLED, LandCover, Scene
+
+CLASSES = (LandCover("water", "#0072b2"), LandCover("land", "#e6c79c"))
+
+
+def make_scene(dtype=np.uint16, nodata=0, height=70, width=90):
+    rng = np.random.default_rng(0)
+    pixels = rng.integers(1, 3000, (3, height, width)).astype(dtype)
+    pixels[:, :2, :3] = nodata
+    labels = rng.integers(0, 2, (height, width)).astype(np.uint8)
+    labels[5:9] = UNLABELLED
+    return Scene(
+        name="a place",
+        pixels=pixels,
+        bands=("red", "green", "B8A"),
+        source="simulated aerial, seed 0",
+        labels=labels,
+        classes=CLASSES,
+        transform=from_origin(500_000, 6_000_000, 0.5, 0.5),
+        crs=CRS.from_epsg(32633),
+        date=datetime.date(2024, 2, 29),
+        nodata=nodata,
+        group="tile 4+8",
+    )
+
+
+@pytest.mark.parametrize("dtype, nodata", [(np.uint16, 0), (np.int16, -1), (np.float32, -9999.5), (np.uint8, 255)])
+def test_nothing_is_lost_between_writing_and_reading(tmp_path, dtype, nodata):
+    scene = make_scene(dtype, nodata)
+    back = raster.read_scene(raster.write_scene(scene, tmp_path / "a.tif"))
+    np.testing.assert_array_equal(back.pixels, scene.pixels)
+    np.testing.assert_array_equal(back.labels, scene.labels)
+    np.testing.assert_array_equal(back.valid, scene.valid)
+    assert back.pixels.dtype == scene.pixels.dtype
+    for field in "name bands source classes transform crs date nodata group".split():
+        assert getattr(back, field) == getattr(scene, field), field
+
+
+def test_nan_nodata_and_a_scene_without_a_place(tmp_path):
+    pixels = np.ones((1, 4, 4), np.float32)
+    pixels[0, 0, 0] = np.nan
+    scene = Scene("bare", pixels, ("nir",), "somewhere", nodata=float("nan"))
+    back = raster.read_scene(raster.write_scene(scene, tmp_path / "b.tif"))
+    assert back.crs is None and back.transform is None and back.labels is None and back.date is None
+    assert np.isnan(back.nodata) and back.valid.sum() == 15
+
+
+def test_an_older_mask_does_not_outlive_its_scene(tmp_path):
+    path = raster.write_scene(make_scene(), tmp_path / "a.tif")
+    raster.write_scene(dataclasses.replace(make_scene(), labels=None), path)
+    assert raster.read_scene(path).labels is None
+
+
+def test_a_gis_sees_class_colours_and_names(tmp_path):
+    raster.write_scene(make_scene(), tmp_path / "a.tif")
+    with rasterio.open(tmp_path / "a.labels.tif") as mask:
+        assert mask.colormap(1)[0][:3] == (0x00, 0x72, 0xB2)
+        assert mask.nodata == UNLABELLED
+        assert '"water"' in mask.tags()[raster.TAG]
+
+
+def test_a_window_reads_the_same_pixels_in_the_same_place(tmp_path):
+    scene = make_scene()
+    path = raster.write_scene(scene, tmp_path / "a.tif")
+    part = raster.read_scene(path, window=Window(20, 10, 30, 40), bands=("B8A", "red"))
+    np.testing.assert_array_equal(part.pixels, scene.pixels[[2, 0], 10:50, 20:50])
+    np.testing.assert_array_equal(part.labels, scene.labels[10:50, 20:50])
+    assert part.transform == scene.crop(10, 20, 40, 30).transform
+    assert part.transform * (0, 0) == (500_010, 5_999_995)
+
+
+@pytest.mark.parametrize(
+    "height, width, size, overlap", [(70, 90, 32, 8), (64, 64, 64, 0), (10, 200, 32, 31), (5, 5, 8, 2)]
+)
+def test_tiles_cover_everything_and_overlap_enough(height, width, size, overlap):
+    seen = np.zeros((height, width), int)
+    windows = list(raster.tiles(height, width, size, overlap))
+    for w in windows:
+        assert (w.height, w.width) == (min(size, height), min(size, width))
+        seen[w.row_off : w.row_off + w.height, w.col_off : w.col_off + w.width] += 1
+    assert seen.min() == 1 or len(windows) == 1 or overlap > 0
+    assert seen.min() >= 1
+    columns = sorted({w.col_off for w in windows})
+    assert all(b - a <= size - overlap for a, b in zip(columns, columns[1:], strict=False))
+
+
+def test_crops_are_whole_and_keep_their_group():
+    scene = make_scene()
+    parts = raster.crops(scene, 32)
+    assert {p.pixels.shape for p in parts} == {(3, 32, 32)} and {p.group for p in parts} == {"tile 4+8"}
+    with pytest.raises(ValueError, match="smaller than a crop of 128"):
+        raster.crops(scene, 128)
+
+
+def test_plain_refusals(tmp_path):
+    scene = make_scene()
+    path = raster.write_scene(scene, tmp_path / "a.tif")
+    with pytest.raises(FileNotFoundError, match="There is no file"):
+        raster.read_scene(tmp_path / "none.tif")
+    with pytest.raises(ValueError, match="has no band swir; it has red, green, B8A"):
+        raster.read_scene(path, bands=("red", "swir"))
+    with pytest.raises(ValueError, match="reaches outside"):
+        raster.read_scene(path, window=Window(80, 0, 30, 10))
+    with pytest.raises(ValueError, match="must be at least 0 and smaller"):
+        list(raster.tiles(10, 10, 4, 4))
+    with pytest.raises(FileNotFoundError, match="folder .* does not exist"):
+        raster.write_scene(scene, tmp_path / "no" / "a.tif")
+    (tmp_path / "text.tif").write_text("not a raster")
+    with pytest.raises(ValueError, match="cannot be read as a raster"):
+        raster.read_scene(tmp_path / "text.tif")
+    with pytest.raises(ValueError, match="only nodata"):
+        raster.read_scene(path, window=Window(0, 0, 3, 2))
+
+
+def test_a_truncated_file_is_refused(tmp_path):
+    path = raster.write_scene(make_scene(), tmp_path / "a.tif")
+    path.write_bytes(path.read_bytes()[:3000])
+    with pytest.raises(ValueError, match="cannot be read"):
+        raster.read_scene(path)
+
+
+def test_an_image_without_a_place_is_refused_where_one_is_needed(tmp_path):
+    bare = Scene("bare", np.ones((1, 4, 4), np.uint8), ("nir",), "somewhere")
+    path = raster.write_scene(bare, tmp_path / "b.tif")
+    with pytest.raises(ValueError, match="no coordinate reference system"):
+        raster.read_scene(path, require_crs=True)
+    with pytest.raises(ValueError, match="cannot be put on a map"):
+        bare.bounds_latlon()
+
+
+def test_a_mask_of_another_size_is_refused(tmp_path):
+    path = raster.write_scene(make_scene(), tmp_path / "a.tif")
+    other = raster.write_scene(make_scene(height=60), tmp_path / "c.tif")
+    with pytest.raises(ValueError, match="60 x 90 pixels but the image .* is 70 x 90"):
+        raster.read_scene(path, labels=raster.labels_path(other))
+
+
+def test_a_failed_write_leaves_what_was_there(tmp_path):
+    scene = make_scene()
+    path = raster.write_scene(scene, tmp_path / "a.tif")
+    before = {p.name: p.read_bytes() for p in tmp_path.iterdir()}
+    broken = make_scene()
+    object.__setattr__(broken, "classes", (LandCover("water", "no colour"), LandCover("land", "#e6c79c")))
+    with pytest.raises(ValueError):
+        raster.write_scene(broken, path)
+    assert {p.name: p.read_bytes() for p in tmp_path.iterdir()} == before
+
+
+def test_scene_refuses_what_does_not_fit():
+    pixels = np.zeros((3, 4, 4), np.uint8)
+    with pytest.raises(ValueError, match="3 bands of pixels but 2 band names"):
+        Scene("x", pixels, ("red", "green"), "here")
+    with pytest.raises(ValueError, match=r"mask is \(4, 5\) but the image is \(4, 4\)"):
+        Scene("x", pixels, ("r", "g", "b"), "here", labels=np.zeros((4, 5), np.uint8), classes=CLASSES)
+    with pytest.raises(ValueError, match="label 2 has no entry"):
+        Scene("x", pixels, ("r", "g", "b"), "here", labels=np.full((4, 4), 2, np.uint8), classes=CLASSES)
+    with pytest.raises(ValueError, match="must be .bands, rows, cols."):
+        Scene("x", pixels[0], ("r",), "here")
+    with pytest.raises(ValueError, match="does not fit"):
+        Scene("x", pixels, ("r", "g", "b"), "here").crop(2, 2, 4, 4)
+    with pytest.raises(ValueError, match="has no band nir"):
+        Scene("x", pixels, ("r", "g", "b"), "here").select("nir")
