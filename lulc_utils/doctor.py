@@ -69,7 +69,8 @@ def data_source() -> str:
     mirror = os.environ.get("LULC_DATA_MIRROR")
     if mirror:
         return "a mirror (LULC_DATA_MIRROR)"
-    return "the cache only (LULC_OFFLINE is set)" if os.environ.get("LULC_OFFLINE") else "the cache, else the web"
+    offline = os.environ.get("LULC_OFFLINE", "0").lower() not in ("", "0", "false", "no")
+    return "the cache only (LULC_OFFLINE is set)" if offline else "the cache, else the web"
 
 
 def report() -> None:

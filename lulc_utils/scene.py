@@ -130,3 +130,32 @@ class Scene:
 def group_of(scene: Scene) -> str:
     """What a spatial split keeps together: the scene's group or, without one, the scene itself."""
     return scene.group or scene.name
+
+
+def labels_from_colors(rgb: np.ndarray, table: dict[str, int], *, allow_other: bool = False) -> np.ndarray:
+    """Turn a mask drawn in colours into labels.
+
+    rgb          (3, rows, cols) uint8: red, green, blue
+    table        colour "#rrggbb" -> label; UNLABELLED is a label like any other here
+    allow_other  True: a colour that is not in `table` becomes UNLABELLED; False: it is a ValueError
+
+    Returns (rows, cols) uint8.
+    """
+    if rgb.ndim != 3 or rgb.shape[0] != 3 or rgb.dtype != np.uint8:
+        raise ValueError(f"A colour mask must be (3, rows, cols) uint8, not {rgb.shape} {rgb.dtype}.")
+    red, green, blue = rgb.astype(np.int32)
+    packed = red << 16 | green << 8 | blue  # [rows, cols], one number per colour
+    labels = np.full(packed.shape, UNLABELLED, np.uint8)
+    other = np.ones(packed.shape, bool)
+    for color, label in table.items():
+        here = packed == int(color.lstrip("#"), 16)
+        labels[here] = label
+        other &= ~here
+    if not allow_other and other.any():
+        colors, counts = np.unique(packed[other], return_counts=True)
+        more = f" (and {len(colors) - 1} other colours)" if len(colors) > 1 else ""
+        raise ValueError(
+            f"{counts.sum()} pixels of the mask have the colour #{colors[counts.argmax()]:06x}{more}, "
+            "which is not in the colour table."
+        )
+    return labels
