@@ -28,7 +28,7 @@ from timm.data import resolve_model_data_config
 from timm.models.vision_transformer import VisionTransformer
 from torch import nn
 from torch.nn import functional as F
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 SHORT_NAMES = {
     "dino_vits16": "vit_small_patch16_224.dino",

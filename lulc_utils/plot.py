@@ -134,6 +134,20 @@ def intervals(groups: dict[str, dict[str, tuple[float, float, float]]], xlabel: 
     return figure, axes.ravel()
 
 
+def bars(axis, values: dict[str, dict[str, float]], title: str, xlabel: str = "") -> None:
+    """Scores 0..1 as bars, side by side and told apart by colour and hatching: `{position: {series: value}}`."""
+    series = list(next(iter(values.values())))
+    width, hatches = 0.8 / len(series), ("", "//", "..", "xx")
+    for i, name in enumerate(series):
+        shift = (i - (len(series) - 1) / 2) * width
+        style = {"color": COLORS[i], "hatch": hatches[i % 4], "edgecolor": "white", "label": name}
+        drawn = axis.bar(np.arange(len(values)) + shift, [v[name] for v in values.values()], width, **style)
+        axis.bar_label(drawn, fmt="%.2f", fontsize=7)
+    axis.set(xticks=range(len(values)), ylim=(0, 1.15), ylabel="score", title=title, xlabel=xlabel)
+    axis.set_xticklabels(values, fontsize=8)
+    axis.legend(loc="upper right", ncols=2, fontsize=8)
+
+
 class Table:
     """Rows of text and numbers that Jupyter shows as a real table (and a terminal as plain text)."""
 

@@ -61,6 +61,13 @@ def test_intervals_put_each_score_where_it_belongs():
     assert [t.get_text() for t in axes[0].get_yticklabels()] == ["colour", "ViT"]
 
 
+def test_bars_have_the_height_of_their_scores():
+    _, axis = plt.subplots()
+    plot.bars(axis, {"tile 1": {"accuracy": 0.6, "mIoU": 0.1}, "tile 2": {"accuracy": 0.7, "mIoU": 0.2}}, "t")
+    assert [round(p.get_height(), 6) for p in axis.patches] == [0.6, 0.7, 0.1, 0.2]
+    assert [t.get_text() for t in axis.get_legend().get_texts()] == ["accuracy", "mIoU"]
+
+
 def test_tables_and_notices_escape_what_they_show():
     table = plot.Table(["method", "mIoU"], [["<b>", 0.256]], "scores & more")
     assert (
