@@ -145,7 +145,10 @@ def bars(axis, values: dict[str, dict[str, float]], title: str, xlabel: str = ""
         axis.bar_label(drawn, fmt="%.2f", fontsize=7)
     axis.set(xticks=range(len(values)), ylim=(0, 1.15), ylabel="score", title=title, xlabel=xlabel)
     axis.set_xticklabels(values, fontsize=8)
-    axis.legend(loc="upper right", ncols=2, fontsize=8)
+    if len(series) > 1:
+        axis.legend(loc="upper right", ncols=2, fontsize=8)
+    else:
+        axis.set_ylabel(series[0])
 
 
 class Table:

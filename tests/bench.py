@@ -11,7 +11,7 @@ import time
 
 import numpy as np
 import torch
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 from lulc_utils import backbone, simulate
 
