@@ -52,7 +52,7 @@ def test_first_code_cell_is_the_same_bootstrap_everywhere(path):
 @each_chapter
 def test_one_parameters_cell_with_commented_literals(path):
     found = [c for c in cells(path, "code") if "parameters" in tags(c)]
-    assert len(found) == 1 and found[0] is not None
+    assert len(found) == 1
     assert cells(path, "code").index(found[0]) == 1, "the parameters follow the bootstrap"
     for node, line in zip(ast.parse(source(found[0])).body, source(found[0]).strip().splitlines(), strict=True):
         assert isinstance(node, ast.Assign), line

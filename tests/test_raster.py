@@ -91,7 +91,6 @@ def test_tiles_cover_everything_and_overlap_enough(height, width, size, overlap)
     for w in windows:
         assert (w.height, w.width) == (min(size, height), min(size, width))
         seen[w.row_off : w.row_off + w.height, w.col_off : w.col_off + w.width] += 1
-    assert seen.min() == 1 or len(windows) == 1 or overlap > 0
     assert seen.min() >= 1
     columns = sorted({w.col_off for w in windows})
     assert all(b - a <= size - overlap for a, b in zip(columns, columns[1:], strict=False))
