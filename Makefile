@@ -36,7 +36,7 @@ run: .venv/.installed ## run all chapters with papermill: make run PROFILE=quick
 	$(BIN)/python book/run_chapters.py --profile $(PROFILE)
 
 measure: .venv/.installed ## run the chapters with real data and keep their numbers in book/measured
-	$(BIN)/python book/run_chapters.py --profile quick --keep-results
+	$(BIN)/python book/run_chapters.py --profile measured --keep-results
 
 lock: ## resolve requirements.lock anew from pyproject.toml (needs uv)
 	uv pip compile --quiet --universal --python-version 3.10 --no-header --no-annotate --all-extras --upgrade \

@@ -82,3 +82,8 @@ if __name__ == "__main__":
         features_against_matrix_product(chosen)
     cached_against_computed()
     simulator()
+    import bench_crf  # here, because they take `seconds` from this file
+    import bench_stego
+
+    bench_crf.run()
+    bench_stego.run()

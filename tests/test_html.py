@@ -11,7 +11,7 @@ from bs4 import BeautifulSoup
 
 ROOT = Path(__file__).resolve().parents[1]
 HTML = ROOT / "_build" / "html"
-PAGES = ["book/welcome", "book/how_to_use", "book/data", "book/references"]
+PAGES = ["book/welcome", "book/how_to_use", "book/data", "book/simulated_satellite", "book/references"]
 PAGES += [f"notebooks/{chapter}" for chapter in run_chapters.chapters()]
 
 pytestmark = pytest.mark.skipif(not HTML.exists(), reason="the book is not built; run `make book` first")

@@ -1,0 +1,142 @@
+"""Speed of a STEGO training step next to the authors' way of doing it (`make bench`). Nothing here is a test.
+
+Ours: features of the frozen backbone are computed once, and the head sees only the patches that a step samples.
+The authors' step computes backbone and head for the whole maps of an image and its neighbour, samples both at
+random coordinates, and finds its negatives within the batch ("two groups"). "Seven groups" computes the maps of the
+five negatives, too, which the authors' code does not do; it is what the cost would be without that trick.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from torch.nn import functional as F
+
+from lulc_utils import backbone, evaluate, simulate, stego
+
+IMAGES, SIZE, BATCH, SIDE, CODE, CLASSES, EPOCHS = 32, 224, 16, 11, 24, 7, 15
+LR, PROBE_LR, DROPOUT = 3e-3, 5e-3, 0.1  # the defaults of stego.train
+
+
+def sampled(maps: torch.Tensor, coordinates: torch.Tensor) -> torch.Tensor:
+    """Bilinear values of [B, C, h, w] at coordinates [B, 11, 11, 2] in -1..1, [B, 121, C]."""
+    found = F.grid_sample(maps, coordinates, padding_mode="border", align_corners=True)
+    return found.flatten(2).transpose(1, 2)
+
+
+def full_maps(head: stego.Head, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Features [B, h, w, D] -> features and codes [B, D, h, w], [B, C, h, w], dropout as the authors have it.
+
+    Linear layers over the last axis give what 1 x 1 convolutions do and are no slower on the CPU.
+    """
+    a, b, seen = (F.dropout2d(x.permute(0, 3, 1, 2), DROPOUT).permute(0, 2, 3, 1) for _ in range(3))
+    return seen.permute(0, 3, 1, 2), head(x, (a, b)).permute(0, 3, 1, 2)
+
+
+def reference(
+    look_up: Callable, near: torch.Tensor, shifts: stego.Shifts, dim: int, *, groups: int = 2, seed: int = 0
+) -> tuple[stego.Stego, Callable]:
+    """(what is trained, a function that does one step), the authors' way; `look_up` gives features of images."""
+    torch.manual_seed(seed)
+    head, centres = stego._initial(dim, CODE, CLASSES, seed)
+    centres.requires_grad_()
+    optimiser = torch.optim.Adam(
+        [{"params": head.parameters(), "lr": LR}, {"params": [centres], "lr": PROBE_LR}], foreach=True
+    )
+
+    def step() -> float:
+        batch = torch.randperm(len(near))[:BATCH]
+        pick = near[batch, torch.randint(near.shape[1], (BATCH,))]
+        one, two = (torch.rand(BATCH, SIDE, SIDE, 2) * 2 - 1 for _ in range(2))
+        features, codes = full_maps(head, look_up(batch))
+        first = [sampled(t, one) for t in (features, codes)]
+        second = [sampled(t, two) for t in full_maps(head, look_up(pick))]
+        loss = stego.WEIGHTS[0] * stego.correspondence_loss(first[0], first[0], first[1], first[1], shifts[0])
+        loss = loss + stego.WEIGHTS[1] * stego.correspondence_loss(first[0], second[0], first[1], second[1], shifts[1])
+        for _ in range(stego.NEGATIVES):
+            other = torch.randperm(BATCH)
+            other = torch.where(other == torch.arange(BATCH), other + 1, other) % BATCH
+            maps = (features[other], codes[other]) if groups == 2 else full_maps(head, look_up(batch[other]))
+            third = [sampled(t, two) for t in maps]
+            term = stego.correspondence_loss(first[0], third[0], first[1], third[1], shifts[2])
+            loss = loss + stego.WEIGHTS[2] / stego.NEGATIVES * term
+        probe = stego.cluster_loss(codes.detach().permute(0, 2, 3, 1), centres)
+        optimiser.zero_grad()
+        (loss + probe).backward()
+        optimiser.step()
+        return float(loss.detach())
+
+    return stego.Stego(head, centres, []), step
+
+
+def quality(net: stego.Stego, features: torch.Tensor, truth: np.ndarray, shifts: stego.Shifts) -> tuple[float, float]:
+    """(loss without dropout on patches drawn once, mIoU under the best one-to-one matching)."""
+    g, flat, head = torch.Generator().manual_seed(99), features.flatten(1, 2), net.head.eval().requires_grad_(False)
+    near = stego.nearest_images(features)[:, 0]
+    x, y, z = (
+        stego._draw(flat, who, head, SIDE**2, 0.0, g)
+        for who in (torch.arange(len(flat)), near, torch.randperm(len(flat), generator=g))
+    )
+    loss = sum(
+        weight * float(stego.correspondence_loss(x[0], other[0], x[1], other[1], shift))
+        for weight, shift, other in zip(stego.WEIGHTS, shifts, (x, y, z), strict=True)
+    )
+    found = stego.cluster_patches(stego.with_clusters(net, features, CLASSES), features)
+    counts = evaluate.confusion(truth, found, CLASSES, CLASSES)
+    found = evaluate.apply_match(found, evaluate.match(counts))
+    return loss, evaluate.scores(evaluate.confusion(truth, found, CLASSES))["miou"]
+
+
+def run() -> None:
+    """Ratios of seconds per step, and what both ways have learned after as many steps."""
+    from bench import seconds  # bench.py calls this function
+
+    scenes = list(simulate.aerial_scenes(range(IMAGES), size=SIZE))
+    pixels = np.stack([s.pixels for s in scenes])
+    vit = backbone.load()
+    truth = evaluate.patch_labels(np.stack([s.labels for s in scenes]), vit.patch)
+    features = backbone.patch_features(vit, pixels)  # [32, 28, 28, 192]
+    near, shifts = stego.nearest_images(features), stego.choose_shifts(features, CLASSES)
+
+    def ours(epochs: int, seed: int = 0) -> stego.Stego:
+        return stego.train(
+            features, CLASSES, code_dim=CODE, shifts=shifts, epochs=epochs, batch_size=BATCH, samples=SIDE**2,
+            dropout=DROPOUT, lr=LR, probe_lr=PROBE_LR, seed=seed,
+        )  # fmt: skip
+
+    def theirs(look_up: Callable, groups: int) -> Callable:
+        return reference(look_up, near, shifts, vit.dim, groups=groups)[1]
+
+    def through_vit(i: torch.Tensor) -> torch.Tensor:
+        return backbone.patch_features(vit, pixels[i.numpy()], batch_size=BATCH)
+
+    cached = features.__getitem__
+    taken = seconds(
+        {"1": lambda: ours(1), "6": lambda: ours(6), "two": theirs(cached, 2), "seven": theirs(cached, 7)}, repeats=5
+    )
+    step = (taken["6"] - taken["1"]) / (5 * (IMAGES // BATCH))  # what training costs once is left out
+    live = seconds({"two": theirs(through_vit, 2), "seven": theirs(through_vit, 7)}, repeats=1)
+    print(
+        f"STEGO, batch {BATCH}, {SIDE**2} samples, {stego.NEGATIVES} negatives, {vit.dim} -> {CODE} numbers, "
+        f"{features.shape[1]} x {features.shape[2]} patches: {1e3 * step:.0f} ms a step"
+    )
+    for name, times in (("kept features, head on full maps", taken), ("backbone in every step", live)):
+        print(f"  {name}: two groups {times['two'] / step:.1f} times as long, seven {times['seven'] / step:.1f} times")
+
+    steps, results = EPOCHS * (IMAGES // BATCH), {"ours": [], "theirs": []}
+    for seed in range(3):
+        net, one_step = reference(cached, near, shifts, vit.dim, seed=seed)
+        for _ in range(steps):
+            one_step()
+        results["theirs"].append(quality(net, features, truth, shifts))
+        results["ours"].append(quality(ours(EPOCHS, seed), features, truth, shifts))
+    for name, values in results.items():
+        (loss, miou), (loss_sd, miou_sd) = np.mean(values, 0), np.std(values, 0, ddof=1)
+        print(f"  {name}, {steps} steps, 3 seeds: loss {loss:.4f} +- {loss_sd:.4f}, mIoU {miou:.3f} +- {miou_sd:.3f}")
+
+
+if __name__ == "__main__":
+    print(f"{torch.get_num_threads()} threads")
+    run()
