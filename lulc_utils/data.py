@@ -42,6 +42,7 @@ from rasterio.errors import NotGeoreferencedWarning
 from tqdm import tqdm
 from urllib3.exceptions import NewConnectionError, ReadTimeoutError
 
+from lulc_utils import sentinel
 from lulc_utils.scene import UNLABELLED, LandCover, Scene, labels_from_colors
 
 ORIGIN = "https://raw.githubusercontent.com/"  # what a mirror stands in for
@@ -74,6 +75,8 @@ DUBAI_COLORS = {
     "#9b9b9b": UNLABELLED,
     "#000000": UNLABELLED,  # 0.56 % of the pixels, not in the legend that comes with the data
 }
+
+SATCLIP_PLAIN = ("25630", "74721", "752389")  # nothing to tell apart: their bands vary by less than a view's noise
 
 
 class DataUnavailable(RuntimeError):
@@ -375,6 +378,30 @@ def dubai(tiles: Iterable[int] | None = None, *, progress: bool = True) -> list[
         )
         for (tile, part), image, mask in zip(parts, images, masks, strict=True)
     ]
+
+
+def terramesh(*, progress: bool = True) -> list[Scene]:
+    """Five Sentinel-2 patches of 224 x 224 pixels at 10 m with a weak land-cover map, fetched if need be.
+
+    Pixels are float32 surface reflectance in the twelve bands of sentinel.BANDS, labels index sentinel.ESRI_CLASSES.
+    Name ("Chile 433D"), group ("Chile"), date, CRS and transform are set. DataUnavailable when files cannot be had.
+    """
+    folder = fetch("terramesh", progress=progress)
+    images = [file.name for file in _files("terramesh") if "/S2L2A/" in file.name]
+    return [sentinel.terramesh_scene(folder / n, folder / n.replace("/S2L2A/", "/LULC/")) for n in images]
+
+
+def satclip(usable: bool = True, *, progress: bool = True) -> list[Scene]:
+    """Sentinel-2 patches of 256 x 256 pixels at 10 m from all continents, without labels, fetched if need be.
+
+    Pixels are float32 surface reflectance in the twelve bands of sentinel.BANDS; the place is that of the GeoTIFF
+    header; there is no date. usable=True leaves out the three without texture (an ice sheet, a lake, the open sea),
+    which gives 20; one of these, 511198, is about a third cloud. DataUnavailable when files cannot be had.
+    """
+    files = [f.name for f in _files("satclip") if f.name.endswith(".tif")]
+    kept = [f for f in files if not (usable and Path(f).stem.removeprefix("patch_") in SATCLIP_PLAIN)]
+    folder = fetch("satclip", files=kept, progress=progress)
+    return [sentinel.satclip_scene(folder / name) for name in kept]
 
 
 def _read_rgb(path: Path) -> np.ndarray:
