@@ -83,7 +83,9 @@ if __name__ == "__main__":
     cached_against_computed()
     simulator()
     import bench_crf  # here, because they take `seconds` from this file
+    import bench_mapping
     import bench_stego
 
     bench_crf.run()
     bench_stego.run()
+    bench_mapping.run()
