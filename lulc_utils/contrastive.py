@@ -629,6 +629,26 @@ def simulated_dates(
     return [list(scenes) for scenes in zip(*rows, strict=True)]
 
 
+def date_stacks(dates: Sequence[Sequence[Scene]], depth: int) -> tuple[np.ndarray, tuple[str, ...], np.ndarray]:
+    """Several dates as one image with more bands: images [P, K, depth * C, H, W], their bands, labels [P, H, W].
+
+    dates    `simulated_dates`, or any lists of scenes of the same P grounds, one per date
+    depth    dates per stack, sorted by date; K = len(dates) // depth stacks of different dates of every ground
+
+    With K = 1 take images[:, 0] to fine-tune on; K >= 2 is what `pretrain` takes, and pairs one with another.
+    ValueError when there are too few dates.
+    """
+    if not 1 <= depth <= len(dates):
+        raise ValueError(f"Stacks of {depth} dates cannot be made of {len(dates)}.")
+    stacks = []
+    for first in range(0, len(dates) - depth + 1, depth):
+        grounds = zip(*dates[first : first + depth], strict=True)
+        sorted_grounds = [sorted(scenes, key=lambda s: s.date.timetuple().tm_yday) for scenes in grounds]
+        stacks.append(np.stack([np.concatenate([s.pixels for s in scenes]) for scenes in sorted_grounds]))
+    names = tuple(f"{band} {i}" for i in range(1, depth + 1) for band in dates[0][0].bands)
+    return np.stack(stacks, 1), names, np.stack([s.labels for s in dates[0]])
+
+
 def scenes_for(
     data: str, regions: Sequence[str] = (), n: int = 100, dates: int = 1, size: int = 64, *, progress: bool = False
 ) -> list[list[Scene]]:

@@ -506,6 +506,13 @@ def test_simulated_dates_show_one_ground_through_season_and_haze():
     assert all(np.array_equal(a[0].pixels, b[1].pixels) for a, b in zip(again, dates, strict=True))
     blue = [a[0].pixels[0].mean() - b[0].pixels[0].mean() for a, b in zip(again, clear, strict=True)]
     assert min(blue) > 0 and max(blue) > 2 * min(blue)
+    images, bands, labels = co.date_stacks(dates, 2)  # of three dates, one is left over
+    assert images.shape == (2, 1, 20, 32, 32) and bands[10] == "B02 2" and (labels[1] == dates[0][1].labels).all()
+    first, second = sorted((dates[0][1], dates[1][1]), key=lambda s: s.date)
+    assert (images[1, 0, :10] == first.pixels).all() and (images[1, 0, 10:] == second.pixels).all()
+    assert co.date_stacks(dates, 1)[0].shape == (2, 3, 10, 32, 32)
+    with pytest.raises(ValueError, match="Stacks of 4 dates cannot be made of 3"):
+        co.date_stacks(dates, 4)
     both = co.scenes_for("simulated", ["Africa"], n=1, dates=2, size=32)
     assert len(both) == 2 and len(both[0]) == sum("Africa" in name for name in simulate.REGIONS) > 1
     with pytest.raises(ValueError, match="no region 'Atlantis'"):
