@@ -29,7 +29,7 @@ from torch.nn import functional as F
 from tqdm import tqdm
 
 from lulc_utils import data as load_data
-from lulc_utils import raster, simulate, unet
+from lulc_utils import evaluate, raster, simulate, unet
 from lulc_utils.dino import _my_rows, _processes, _rank, _restore, _save_checkpoint, _write_lines, cosine_schedule
 from lulc_utils.scene import UNLABELLED, Scene
 from lulc_utils.simulate.atmosphere import add_haze
@@ -110,6 +110,7 @@ def two_views(
     other: torch.Tensor | None = None,
     overlap: float = 0.25,
     zoom: tuple[float, float] = (1.0, 1.0),
+    turns: bool = True,
     jitter: dict[str, float] = JITTER,
     std: torch.Tensor | None = None,
 ) -> tuple[View, View]:
@@ -119,6 +120,7 @@ def two_views(
     other     [B, C, H, W]: the same ground on another date, which the second view then shows
     overlap   least share of a crop's area that the other one shares (of the smaller one, when they are zoomed)
     zoom      patch pixels per crop pixel, drawn between the two for every view; (1, 1): pixels stay as they are
+    turns     False: neither turned nor flipped
     jitter    how much the radiometry changes; see JITTER
     std       [C] standard deviation of every band, the unit of offset and noise; ones when None
 
@@ -143,7 +145,7 @@ def two_views(
     views = []
     for source, corner, scale in ((pixels, first, zooms[0]), (pixels if other is None else other, second, zooms[1])):
         corner = corner.floor() if zoom == (1.0, 1.0) else corner
-        turn = torch.randint(8, (batch,), generator=generator)
+        turn = torch.randint(8, (batch,), generator=generator) * int(turns)
         place = crop_map(corner, scale, turn, crop)
         views.append(View(change(resample(source, place, crop), generator, jitter, std), place))
     return views[0], views[1]
@@ -275,11 +277,14 @@ def pretrain(
     radius: float = 8.0,
     overlap: float = 0.25,
     zoom: tuple[float, float] = (1.0, 1.0),
+    turns: bool = True,
     jitter: dict[str, float] = JITTER,
+    projection: int = 64,
     lr: float = 3e-3,
     weight_decay: float = 0.01,
     seed: int = 0,
     device: str | torch.device = "cpu",
+    precision: str = "fp32",
     model: unet.UNet | None = None,
     checkpoint: str | Path | None = None,
     checkpoint_every: int = 100,
@@ -295,6 +300,9 @@ def pretrain(
     bands         names of the C bands; those of the scenes, or "band 1", ... when None
     batch_size    patches per step, over all processes of a distributed run; all their points are negatives
     points        n per patch; those closer than `radius` pixels in the same patch are no negatives
+    overlap, zoom, turns, jitter    how the two views differ; see `two_views`
+    projection    length of an embedding; 0: the loss is applied to the features themselves
+    precision     "fp32" or "bf16" (autocast)
     model         continue from this network instead of from random weights
     checkpoint    file to continue from, if it exists and `resume`, and to write every `checkpoint_every` steps
     history       JSON-lines file that receives the records as they come
@@ -309,20 +317,22 @@ def pretrain(
     net = fresh(bands, images, seed) if model is None else copy.deepcopy(model)
     with torch.random.fork_rng(devices=[]):
         torch.random.default_generator.manual_seed(seed)
-        projection = Projection(net.dim)
-    run = _start(nn.ModuleDict({"net": net, "projection": projection}), weight_decay, device)
+        head = Projection(net.dim, dim=projection) if projection else nn.Identity()
+    run = _start(nn.ModuleDict({"net": net, "projection": head}), weight_decay, device)
     std = net.std.cpu().clone()
 
     def loss_of(generator: torch.Generator) -> tuple[torch.Tensor, dict]:
         first, other = _draw(images, batch_size, generator)
         a, b = two_views(
-            first, crop, generator, other=other, overlap=overlap, zoom=zoom, jitter=jitter, std=std
+            first, crop, generator, other=other, overlap=overlap, zoom=zoom, turns=turns, jitter=jitter, std=std
         )  # every process cuts the whole batch (cheap) and sends its own rows through the network
         places = matching_points(a, b, points, generator)
         rows, parts = _my_rows(batch_size), run["model"]
         pair = torch.cat([a.pixels[rows], b.pixels[rows]]).to(device)
         where = torch.cat([places.a[rows], places.b[rows]]).to(device)
-        embeddings = parts["projection"](at_points(parts["net"].features(pair), where))  # [2 N, 64]
+        with _autocast(device, precision):
+            features = parts["net"].features(pair)
+        embeddings = parts["projection"](at_points(features.float(), where))  # [2 N, 64]
         za, zb = (_gather(F.normalize(z, dim=-1)) for z in embeddings.chunk(2))
         loss = symmetric_info_nce(za, zb, tau, near_neighbours(places.ground, radius).to(device))
         nearest = (za.detach() @ zb.detach().T).argmax(1).cpu()
@@ -374,9 +384,11 @@ def finetune(
     lr: float = 4e-3,
     weight_decay: float = 0.01,
     jitter: dict[str, float] = JITTER,
+    probe: bool | None = None,
     freeze: bool = False,
     seed: int = 0,
     device: str | torch.device = "cpu",
+    precision: str = "fp32",
     checkpoint: str | Path | None = None,
     checkpoint_every: int = 100,
     resume: bool = True,
@@ -389,6 +401,9 @@ def finetune(
     model         a pre-trained network; None: random weights, standardised by these images
     images        [P, C, H, W] reflectance
     labels        [P, H, W] uint8, UNLABELLED where nobody knows; patches without any label are not used
+    probe         start from the linear head that is best for the features as they are (logistic regression), not from
+                  a random one, whose first gradients would spoil them (Kumar et al. 2022, arXiv 2202.10054); None:
+                  only when there is a model
     freeze        True: train the head alone, on frozen features
     seed          of the head, of the batches and, when model is None, of the weights
 
@@ -407,6 +422,8 @@ def finetune(
     with torch.random.fork_rng(devices=[]):
         torch.random.default_generator.manual_seed(seed)
         net.classes, net.head = classes, nn.Conv2d(net.dim, classes, 1)
+    if model is not None if probe is None else probe:
+        probed_head(net, images, truth[:, 0].byte().numpy(), seed)
     net.requires_grad_(not freeze).head.requires_grad_(True)
     run = _start(net, weight_decay, device)
     net.train(not freeze)  # frozen features keep the statistics of the unlabelled images, too
@@ -421,13 +438,45 @@ def finetune(
         x = change(resample(images[chosen], place, crop), generator, jitter, std)
         y = resample(truth[chosen], place, crop, "nearest")[:, 0].long()  # [B, s, s]
         rows, labelled = _my_rows(batch_size), int((y != UNLABELLED).sum())
-        scores = run["model"](x[rows].to(device))
-        total = F.cross_entropy(scores, y[rows].to(device), ignore_index=UNLABELLED, reduction="sum")
+        with _autocast(device, precision):
+            scores = run["model"](x[rows].to(device))
+        total = F.cross_entropy(scores.float(), y[rows].to(device), ignore_index=UNLABELLED, reduction="sum")
         loss = total / max(labelled, 1)  # the processes' gradients are added up, so each divides by the whole batch
         return loss, {"loss": float(_sum_over_processes(loss.detach()))}
 
     _fit(run, loss_of, settings, "fine-tuning", arguments)
     return Result(run["model"].requires_grad_(True).eval(), run["records"])
+
+
+@torch.no_grad()
+def probed_head(net: unet.UNet, images: torch.Tensor, labels: np.ndarray, seed: int = 0, samples: int = 5000) -> None:
+    """Set the head by logistic regression from features to labels [P, H, W], on at most `samples` pixels.
+
+    A class without any label gets a score that never wins. The network is changed in place, its features are not.
+    """
+    known = labels != UNLABELLED
+    x = features(net, images)[known]  # [N, D]
+    if len(classes := np.unique(labels[known])) < 2:
+        return  # nothing to tell apart: the random head will do
+    scaler, regression = evaluate.linear_probe(x, labels[known], samples=samples, seed=seed)
+    weight = regression.coef_ / scaler.scale_
+    bias = regression.intercept_ - weight @ scaler.mean_
+    if len(classes) == 2:  # scikit-learn then keeps one row of weights, for the second class
+        weight, bias = np.concatenate([-weight, weight]) / 2, np.concatenate([-bias, bias]) / 2
+    net.head.weight.zero_()
+    net.head.bias.fill_(float(bias.min()) - 10)
+    net.head.weight[classes.tolist()] = torch.as_tensor(weight).float()[..., None, None]
+    net.head.bias[classes.tolist()] = torch.as_tensor(bias).float()
+
+
+@torch.no_grad()
+def features(model: unet.UNet, images: np.ndarray | torch.Tensor, batch_size: int = 16) -> np.ndarray:
+    """Features of every pixel: reflectance [P, C, H, W] -> [P, H, W, D] float32."""
+    training, device = model.training, model.mean.device
+    model.eval()
+    parts = [model.features(part.to(device)).cpu() for part in torch.as_tensor(images).split(batch_size)]
+    model.train(training)
+    return torch.cat(parts).movedim(1, -1).numpy()
 
 
 @torch.no_grad()
@@ -579,6 +628,10 @@ def patches(
     return images, bands, np.stack([piece.labels for piece in pieces]) if whole else None
 
 
+def _autocast(device: str | torch.device, precision: str):
+    return torch.autocast(torch.device(device).type, torch.bfloat16, enabled=precision == "bf16")
+
+
 def _check(settings: dict, steps: int, device: torch.device, shape: Sequence[int]) -> None:
     """One plain sentence for settings that cannot work."""
     crop, batch_size = settings["crop"], settings["batch_size"]
@@ -590,6 +643,8 @@ def _check(settings: dict, steps: int, device: torch.device, shape: Sequence[int
         raise ValueError(f"A crop of {crop} pixels must have at least 16 and fit into patches of {tuple(shape[-2:])}.")
     if device.type == "cuda" and not torch.cuda.is_available():
         raise ValueError("There is no CUDA device here; use device 'cpu'.")
+    if settings["precision"] not in ("fp32", "bf16"):
+        raise ValueError(f"Unknown precision '{settings['precision']}'; choose 'fp32' or 'bf16'.")
     if "tau" in settings and settings["tau"] <= 0:
         raise ValueError(f"The temperature tau must be above 0, not {settings['tau']}.")
 
@@ -713,6 +768,7 @@ def _parser() -> argparse.ArgumentParser:
         add("--lr", type=float, default=lr, help="greatest learning rate")
         add("--seed", type=int, default=0, help="of the weights and of every batch")
         add("--device", default="cpu", help="cpu or cuda")
+        add("--precision", choices=("fp32", "bf16"), default="fp32", help="bf16: autocast")
         add("--checkpoint-every", type=int, default=100, help="updates that a crash may lose")
         add("--log-every", type=int, default=10, help="updates between two records")
         add("--fresh", action="store_true", help="start again even if there is a checkpoint")
@@ -762,7 +818,7 @@ def _run(options: dict) -> None:
     bands = tuple(options["bands"].split()) if model is None else model.bands
     stacks = [patches(scenes, bands=bands) for scenes in dates]
     images, labels = (stacks[0][0] if len(stacks) == 1 else np.stack([s[0] for s in stacks], 1)), stacks[0][2]
-    names = "steps batch_size crop lr seed device checkpoint_every log_every".split()
+    names = "steps batch_size crop lr seed device precision checkpoint_every log_every".split()
     names += "points tau radius".split() if options["command"] == "pretrain" else ["freeze"]
     same = {name: options[name] for name in names} | {"bands": bands}
     same |= {"checkpoint": out.with_suffix(".checkpoint"), "history": out.with_suffix(".jsonl")}

@@ -167,6 +167,38 @@ def bootstrap_difference(
     return (float(scores(a.sum(0))[score] - scores(b.sum(0))[score]), *_interval(drawn, level))
 
 
+def over_seeds(
+    confusions: np.ndarray,
+    other: np.ndarray | None = None,
+    score: str = "miou",
+    *,
+    repeats: int = 1000,
+    seed: int = 0,
+    level: float = 0.95,
+) -> tuple[float, float, float]:
+    """(mean over the seeds, low, high) of a score when SEEDS AND TILES are drawn again, each with replacement.
+
+    confusions    [S, T, n, m]: one matrix per training (seed) and tile
+    other         the same of another method: then it is the difference, paired by seed and tile
+
+    A difference that holds for these five trainings may still be luck, and so may one that holds for these tiles; this
+    interval owns up to both. ValueError when there is only one seed or tile, or when the shapes differ.
+    """
+    a = np.asarray(confusions)
+    b = None if other is None else np.asarray(other)
+    if a.ndim != 4 or min(a.shape[:2]) < 2 or (b is not None and b.shape[:2] != a.shape[:2]):
+        raise ValueError(f"An interval over seeds needs [seeds, tiles, n, m], at least two of each, not {a.shape}.")
+    rng = np.random.default_rng(seed)
+    seeds, tiles = (rng.multinomial(n, np.full(n, 1 / n), repeats) for n in a.shape[:2])  # how often each is drawn
+    value, drawn = 0.0, np.zeros(repeats)
+    for tables, sign in ((a, 1), (b, -1)):
+        if tables is not None:
+            each = np.stack([scores(np.tensordot(tiles, one, 1))[score] for one in tables], 1)  # [R, S]
+            value += sign * float(np.mean(scores(tables.sum(1))[score]))
+            drawn += sign * (seeds * each).sum(1) / len(a)
+    return (value, *_interval(drawn, level))
+
+
 def _stack(confusions: Sequence[np.ndarray]) -> np.ndarray:
     """[T, n, m] of at least two tiles."""
     if len(confusions) < 2:

@@ -279,6 +279,65 @@ def test_finetuning_learns_a_copy():
     assert not same(result.model, co.finetune(base, images[:8], labels[:8], 3, **TINY, steps=40, seed=1).model)
 
 
+def test_probed_head_answers_as_the_logistic_regression():
+    images, labels = field()
+    for classes in (3, 2):  # with two classes, scikit-learn keeps one row of weights
+        few = np.where(labels < classes, labels, UNLABELLED)
+        net = co.fresh("abcd", images, seed=1).eval()
+        net.classes, net.head = 4, torch.nn.Conv2d(net.dim, 4, 1)
+        co.probed_head(net, torch.from_numpy(images), few, samples=10**9)
+        x = co.features(net, images)
+        assert x.shape == (*labels.shape, net.dim)
+        expected = evaluate.predict(evaluate.linear_probe(x, few), x)
+        assert (co.predict(net, images) == expected).mean() > 0.999  # a tie may fall either way
+        assert not (co.predict(net, images) >= classes).any(), "a class without labels is never answered"
+
+
+def test_one_class_leaves_the_random_head_alone():
+    images, labels = field()
+    net = co.fresh("abcd", images)
+    net.classes, net.head = 3, torch.nn.Conv2d(net.dim, 3, 1)
+    before = net.head.weight.clone()
+    co.probed_head(net, torch.from_numpy(images), np.where(labels == 1, labels, UNLABELLED))
+    assert torch.equal(net.head.weight, before)
+
+
+def test_finetuning_starts_from_the_probe_when_there_is_something_to_keep():
+    images, labels = field()
+    base = co.pretrain(images, bands="abcd", **TINY, steps=30, points=8).model
+    first = {
+        probe: co.finetune(base, images, labels, 3, **TINY, steps=1, probe=probe).history[0]["loss"]
+        for probe in (None, True, False)
+    }
+    assert first[None] == first[True] < first[False]
+    alone = [co.finetune(None, images, labels, 3, **TINY, steps=1, probe=p).history for p in (None, False)]
+    assert alone[0] == alone[1]
+
+
+@pytest.mark.parametrize("turned", [True, False])
+def test_views_without_turns_keep_their_orientation(turned):
+    patches = torch.rand(16, 2, 48, 48)
+    a, b = co.two_views(patches, 32, torch.Generator().manual_seed(0), turns=turned, jitter=co.STILL)
+    upright = [torch.equal(view.map[:, :, :2], torch.eye(2).expand(16, 2, 2)) for view in (a, b)]
+    assert upright == [not turned] * 2
+
+
+def test_without_projection_the_loss_is_of_the_features():
+    images, _ = field()
+    run = co.pretrain(images, **TINY, steps=1, points=8, projection=0, jitter=co.STILL, overlap=1.0, turns=False)
+    assert run.history[0]["loss"] < 1e-2 or run.history[0]["matched"] > 0.9  # twice the same features
+    with pytest.raises(ValueError, match="Unknown precision 'fp16'"):
+        co.pretrain(images, **TINY, steps=1, precision="fp16")
+
+
+def test_bf16_learns_much_the_same():
+    images, labels = field()
+    losses = [co.finetune(None, images, labels, 3, **TINY, steps=5, precision=p).history for p in ("fp32", "bf16")]
+    assert losses[0] != losses[1]
+    for a, b in zip(*losses, strict=True):
+        assert a["loss"] == pytest.approx(b["loss"], rel=0.1)
+
+
 def test_frozen_finetuning_moves_the_head_alone():
     images, labels = field()
     base = co.fresh("abcd", images, seed=1)

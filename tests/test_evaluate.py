@@ -320,3 +320,25 @@ def test_split_blocks_are_whole_and_split_pixels_are_not():
     assert naive.sum() == 875 and (naive[:, 1:] != naive[:, :-1]).mean() > 0.3
     with pytest.raises(ValueError, match="smaller blocks"):
         evaluate.split_blocks(10, 10, 16)
+
+
+def test_over_seeds_draws_seeds_and_tiles():
+    rng = np.random.default_rng(0)
+    tables = rng.integers(1, 50, (3, 6, 2, 3))
+    value, low, high = evaluate.over_seeds(tables)
+    assert value == pytest.approx(np.mean([evaluate.scores(t.sum(0))["miou"] for t in tables]))
+    assert low < value < high
+    assert evaluate.over_seeds(tables, tables) == (0, 0, 0), "paired by seed and tile"
+    same = np.repeat(tables[:1], 3, 0)  # seeds that agree: only the tiles differ
+    assert evaluate.over_seeds(same)[1:] == pytest.approx(evaluate.bootstrap(tables[0], repeats=4000), abs=0.02)
+    odd = tables.copy()
+    odd[0] = [[1, 40, 0], [40, 1, 0]]  # one seed is much worse, in every tile
+    assert evaluate.over_seeds(odd)[2] - evaluate.over_seeds(odd)[1] > high - low
+
+
+def test_over_seeds_refuses_what_cannot_be_drawn():
+    for shape in ((1, 4, 2, 3), (3, 1, 2, 3), (4, 2, 3)):
+        with pytest.raises(ValueError, match="at least two of each"):
+            evaluate.over_seeds(np.ones(shape))
+    with pytest.raises(ValueError, match="at least two of each"):
+        evaluate.over_seeds(np.ones((3, 4, 2, 3)), np.ones((3, 5, 2, 3)))
