@@ -30,10 +30,20 @@ from tqdm import tqdm
 
 from lulc_utils import data as load_data
 from lulc_utils import evaluate, raster, simulate, unet
-from lulc_utils.dino import _my_rows, _processes, _rank, _restore, _save_checkpoint, _write_lines, cosine_schedule
 from lulc_utils.scene import UNLABELLED, Scene
 from lulc_utils.simulate.atmosphere import add_haze
 from lulc_utils.simulate.seasons import season_day
+from lulc_utils.training import (
+    cosine_schedule,
+    my_rows,
+    processes,
+    rank,
+    restore,
+    save_checkpoint,
+    share_gradients,
+    sum_over_processes,
+    write_lines,
+)
 
 # How much the radiometry of two views differs, on top of what dates and haze do: sensors. Factors are 1 +- x; the rest
 # is in band standard deviations; drop is the chance of a band to be replaced by its mean. Twice as much costs a lot: in
@@ -327,7 +337,7 @@ def pretrain(
             first, crop, generator, other=other, overlap=overlap, zoom=zoom, turns=turns, jitter=jitter, std=std
         )  # every process cuts the whole batch (cheap) and sends its own rows through the network
         places = matching_points(a, b, points, generator)
-        rows, parts = _my_rows(batch_size), run["model"]
+        rows, parts = my_rows(batch_size), run["model"]
         pair = torch.cat([a.pixels[rows], b.pixels[rows]]).to(device)
         where = torch.cat([places.a[rows], places.b[rows]]).to(device)
         with _autocast(device, precision):
@@ -437,12 +447,12 @@ def finetune(
         place = crop_map(corner, torch.ones(batch_size, 1), turn, crop)
         x = change(resample(images[chosen], place, crop), generator, jitter, std)
         y = resample(truth[chosen], place, crop, "nearest")[:, 0].long()  # [B, s, s]
-        rows, labelled = _my_rows(batch_size), int((y != UNLABELLED).sum())
+        rows, labelled = my_rows(batch_size), int((y != UNLABELLED).sum())
         with _autocast(device, precision):
             scores = run["model"](x[rows].to(device))
         total = F.cross_entropy(scores.float(), y[rows].to(device), ignore_index=UNLABELLED, reduction="sum")
         loss = total / max(labelled, 1)  # the processes' gradients are added up, so each divides by the whole batch
-        return loss, {"loss": float(_sum_over_processes(loss.detach()))}
+        return loss, {"loss": float(sum_over_processes(loss.detach()))}
 
     _fit(run, loss_of, settings, "fine-tuning", arguments)
     return Result(run["model"].requires_grad_(True).eval(), run["records"])
@@ -518,12 +528,12 @@ def _fit(run: dict, loss_of: Callable, settings: dict, title: str, arguments: di
 
     Every process holds the loss of its own rows, as part of the global one, so their gradients are added up.
     """
-    steps, main = arguments["steps"], _rank() == 0
+    steps, main = arguments["steps"], rank() == 0
     checkpoint, history = (arguments[name] and Path(arguments[name]) for name in ("checkpoint", "history"))
     if checkpoint and arguments["resume"] and checkpoint.exists():
-        _restore(checkpoint, settings, run, arguments["device"])
+        restore(checkpoint, settings, run, arguments["device"])
     if history and main:
-        _write_lines(history, run["records"], "w")
+        write_lines(history, run["records"], "w")
     rates = cosine_schedule(arguments["lr"], arguments["lr"] / 100, steps, min(50, steps // 10), arguments["lr"] / 100)
     bar = tqdm(total=steps, initial=min(run["step"], steps), desc=title, disable=not (arguments["progress"] and main))
     while run["step"] < steps:
@@ -537,9 +547,9 @@ def _fit(run: dict, loss_of: Callable, settings: dict, title: str, arguments: di
             run["records"].append({"step": run["step"], **record, "lr": rate})
             bar.set_postfix({name: f"{value:.2f}" for name, value in record.items()})
             if history and main:
-                _write_lines(history, run["records"][-1:], "a")
+                write_lines(history, run["records"][-1:], "a")
         if checkpoint and main and (run["step"] % arguments["checkpoint_every"] == 0 or run["step"] == steps):
-            _save_checkpoint(checkpoint, settings, run)
+            save_checkpoint(checkpoint, settings, run)
         bar.update()
     bar.close()
 
@@ -548,31 +558,20 @@ def _update(run: dict, loss: torch.Tensor, rate: float) -> None:
     weights = [w for w in run["model"].parameters() if w.requires_grad]
     run["optimizer"].zero_grad()
     loss.backward()
-    if _processes() > 1:
-        weights = [w for w in weights if w.grad is not None]
-        flat = _sum_over_processes(torch.cat([w.grad.flatten() for w in weights]))
-        for weight, part in zip(weights, flat.split([w.numel() for w in weights]), strict=True):
-            weight.grad.copy_(part.view_as(weight))
+    share_gradients(weights)
     nn.utils.clip_grad_norm_(weights, 1.0)
     for group in run["optimizer"].param_groups:
         group["lr"] = rate
     run["optimizer"].step()
 
 
-def _sum_over_processes(value: torch.Tensor) -> torch.Tensor:
-    if _processes() > 1:
-        value = value.clone()
-        dist.all_reduce(value)
-    return value
-
-
 def _gather(z: torch.Tensor) -> torch.Tensor:
     """Everybody's embeddings in the order of the batch; only one's own carry a gradient."""
-    if _processes() == 1:
+    if processes() == 1:
         return z
-    parts = [torch.empty_like(z) for _ in range(_processes())]
+    parts = [torch.empty_like(z) for _ in range(processes())]
     dist.all_gather(parts, z.detach().contiguous())
-    parts[_rank()] = z
+    parts[rank()] = z
     return torch.cat(parts)
 
 
@@ -637,8 +636,8 @@ def _check(settings: dict, steps: int, device: torch.device, shape: Sequence[int
     crop, batch_size = settings["crop"], settings["batch_size"]
     if steps < 1 or batch_size < 1:
         raise ValueError("Training needs at least one step and one patch per batch.")
-    if batch_size % _processes():
-        raise ValueError(f"A batch of {batch_size} cannot be shared equally by {_processes()} processes.")
+    if batch_size % processes():
+        raise ValueError(f"A batch of {batch_size} cannot be shared equally by {processes()} processes.")
     if crop < 16 or crop > min(shape[-2:]):
         raise ValueError(f"A crop of {crop} pixels must have at least 16 and fit into patches of {tuple(shape[-2:])}.")
     if device.type == "cuda" and not torch.cuda.is_available():
@@ -814,7 +813,7 @@ def _run(options: dict) -> None:
             options["device"] = f"cuda:{os.environ['LOCAL_RANK']}"
             torch.cuda.set_device(options["device"])
     where = (options["data"], options["region"], options["patches"], options.get("dates", 1), options["size"])
-    dates = scenes_for(*where, progress=_rank() == 0)
+    dates = scenes_for(*where, progress=rank() == 0)
     bands = tuple(options["bands"].split()) if model is None else model.bands
     stacks = [patches(scenes, bands=bands) for scenes in dates]
     images, labels = (stacks[0][0] if len(stacks) == 1 else np.stack([s[0] for s in stacks], 1)), stacks[0][2]
@@ -834,7 +833,7 @@ def _run(options: dict) -> None:
         classes = dates[0][0].class_names
         result = finetune(model, images, labels, len(classes), **same)
         notes |= {"method": "fine-tuned", "class_names": ", ".join(classes), "fraction": str(options["fraction"])}
-    if _rank() == 0:
+    if rank() == 0:
         unet.save(result.model, out, **notes)
         print(f"Wrote {out}; read it with lulc_utils.unet.load('{out}').")
 

@@ -10,7 +10,6 @@ Logits are cosines of features and K prototypes. V views, B images per batch, K 
 from __future__ import annotations
 
 import argparse
-import json
 import math
 import os
 import sys
@@ -32,6 +31,17 @@ from lulc_utils import backbone as bb
 from lulc_utils import data as load_data
 from lulc_utils import raster, simulate
 from lulc_utils.scene import Scene
+from lulc_utils.training import (
+    cosine_schedule,
+    mean_over_processes,
+    my_rows,
+    processes,
+    rank,
+    restore,
+    save_checkpoint,
+    share_gradients,
+    write_lines,
+)
 
 MODELS = {
     "vit_tiny8": bb.EMBEDDED,
@@ -96,7 +106,7 @@ def update_center(center: torch.Tensor, teacher_logits: torch.Tensor, momentum: 
     teacher_logits [..., K]. In a distributed run the mean is over all processes, each with as many logits.
     """
     mean = teacher_logits.detach().float().flatten(0, -2).mean(0)
-    return momentum * center + (1 - momentum) * _mean_over_processes(mean)
+    return momentum * center + (1 - momentum) * mean_over_processes(mean)
 
 
 @torch.no_grad()
@@ -104,17 +114,6 @@ def update_teacher(teacher: nn.Module, student: nn.Module, momentum: float) -> N
     """Move every teacher weight towards the student's, in place: `theta_t <- l theta_t + (1 - l) theta_s`."""
     for slow, fast in zip(teacher.parameters(), student.parameters(), strict=True):
         slow.lerp_(fast, 1 - momentum)
-
-
-def cosine_schedule(base: float, final: float, steps: int, warmup_steps: int = 0, start: float = 0.0) -> np.ndarray:
-    """One value per step, [steps]: linear from `start` to `base`, then half a cosine towards `final`.
-
-    As in the reference (utils.cosine_scheduler) the last value stays one step short of `final`.
-    """
-    warmup_steps = min(warmup_steps, steps)
-    rest = steps - warmup_steps
-    falling = final + 0.5 * (base - final) * (1 + np.cos(np.pi * np.arange(rest) / max(rest, 1)))
-    return np.concatenate([np.linspace(start, base, warmup_steps), falling])
 
 
 class Head(nn.Module):
@@ -305,8 +304,8 @@ def entropies(teacher_probs: torch.Tensor) -> tuple[float, float]:
     answer is the same prototype.
     """
     probs = teacher_probs.detach().float().flatten(0, -2)
-    each = _mean_over_processes(torch.special.entr(probs).sum(-1).mean())
-    return float(each), float(torch.special.entr(_mean_over_processes(probs.mean(0))).sum())
+    each = mean_over_processes(torch.special.entr(probs).sum(-1).mean())
+    return float(each), float(torch.special.entr(mean_over_processes(probs.mean(0))).sum())
 
 
 def collapse_warning(sample_entropy: float, mean_entropy: float, prototypes: int) -> str | None:
@@ -403,13 +402,13 @@ def train(
     }
     run = _start(settings, device)
     if checkpoint and resume and Path(checkpoint).exists():
-        _restore(Path(checkpoint), settings, run, device)
+        restore(Path(checkpoint), settings, run, device)
     views = {key: settings[key] for key in ("crop", "n_local", "local_crop", "zoom", "jitter", "mask")}
-    views |= {"patch": settings["model"]["patch_size"], "rows": _my_rows(batch_size)}
+    views |= {"patch": settings["model"]["patch_size"], "rows": my_rows(batch_size)}
     views["chances"] = None if shares is None else torch.tensor(shares, dtype=torch.float64)
-    main = _rank() == 0
+    main = rank() == 0
     if history and main:
-        _write_lines(Path(history), run["records"], "w")
+        write_lines(Path(history), run["records"], "w")
     bar = tqdm(total=steps, initial=min(run["step"], steps), desc="DINO", disable=not (progress and main))
     while run["step"] < steps:
         now = {key: float(values[run["step"]]) for key, values in plan.items()}
@@ -422,7 +421,7 @@ def train(
             calm = run["step"] <= 0.3 * steps  # before that, uniform answers are normal
             _log(run, record, prototypes, calm, bar, Path(history) if history and main else None)
         if checkpoint and main and (run["step"] % checkpoint_every == 0 or run["step"] == steps):
-            _save_checkpoint(Path(checkpoint), settings, run)
+            save_checkpoint(Path(checkpoint), settings, run)
         bar.update()
     bar.close()
     return Result(bb.wrap(run["teacher"].vit, "our DINO"), run["records"], run["warnings"])
@@ -450,7 +449,7 @@ def _step(run: dict, batch: list[View], now: dict, settings: dict, logged: bool)
         loss = cls_loss + settings["patch_weight"] * losses["patch"]
     run["optimizer"].zero_grad()
     loss.backward()
-    _average_gradients(student)
+    share_gradients(list(student.parameters()), mean_over_processes)
     if now["frozen"]:
         student.head.prototypes.grad = None
     nn.utils.clip_grad_norm_(student.parameters(), settings["clip_grad"])
@@ -477,9 +476,9 @@ def _cross_view_loss(batch: list[View], student: tuple, teacher: tuple, center: 
 
 def _record(step: int, loss: torch.Tensor, losses: dict, answers: dict, centers: torch.Tensor, now: dict) -> dict:
     """The numbers of a step, over all processes."""
-    record = {"step": step, "loss": float(_mean_over_processes(loss.detach()))}
+    record = {"step": step, "loss": float(mean_over_processes(loss.detach()))}
     for center, (name, logits) in zip(centers, answers.items(), strict=False):
-        record[f"{name}_loss"] = float(_mean_over_processes(losses[name].detach()))
+        record[f"{name}_loss"] = float(mean_over_processes(losses[name].detach()))
         probs = F.softmax((logits - center) / now["temp"], dim=-1)
         record[f"{name}_entropy"], record[f"{name}_entropy_of_mean"] = entropies(probs)
     return {**record, "lr": now["lr"], "momentum": now["momentum"], "teacher_temp": now["temp"]}
@@ -492,7 +491,7 @@ def _log(run: dict, record: dict, prototypes: int, calm: bool, bar: tqdm, path: 
     run["records"].append(record)
     bar.set_postfix(loss=f"{record['loss']:.2f}", H=f"{record['cls_entropy']:.2f}/{record['cls_entropy_of_mean']:.2f}")
     if path:
-        _write_lines(path, [record], "a")
+        write_lines(path, [record], "a")
     for name, where in (("cls", ""), ("patch", " (patches)")):
         if f"{name}_entropy" not in record:
             continue
@@ -500,12 +499,6 @@ def _log(run: dict, record: dict, prototypes: int, calm: bool, bar: tqdm, path: 
         if text and not calm and not any(old[:20] == text[:20] for old in run["warnings"]):
             run["warnings"].append(text)
             warnings.warn(f"Step {record['step']}{where}: {text}", stacklevel=3)
-
-
-def _write_lines(path: Path, records: list[dict], mode: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open(mode, encoding="utf-8") as file:
-        file.writelines(json.dumps(record) + "\n" for record in records)
 
 
 # ------------------------------------------------------------------------------- beginnings and continuations
@@ -521,15 +514,15 @@ def _architecture(model: str | dict) -> dict:
 
 def _check(settings: dict, steps: int, device: torch.device) -> None:
     """One plain sentence for settings that cannot work."""
-    patch, processes = settings["model"]["patch_size"], _processes()
+    patch = settings["model"]["patch_size"]
     if not settings["scenes"]:
         raise ValueError("There are no scenes to train on.")
     if settings["shares"] is not None and len(settings["shares"]) != settings["scenes"]:
         raise ValueError(f"{settings['scenes']} scenes need as many shares, not {len(settings['shares'])}.")
     if steps < 1 or settings["batch_size"] < 2:
         raise ValueError("Training needs at least one step and a batch of two images.")
-    if settings["batch_size"] % processes:
-        raise ValueError(f"A batch of {settings['batch_size']} cannot be shared equally by {processes} processes.")
+    if settings["batch_size"] % processes():
+        raise ValueError(f"A batch of {settings['batch_size']} cannot be shared equally by {processes()} processes.")
     for name in ("crop", "local_crop") if settings["n_local"] else ("crop",):
         if settings[name] % patch or settings[name] < 2 * patch:
             raise ValueError(f"{name} must be a multiple of the patch of {patch} pixels, two at least.")
@@ -583,75 +576,6 @@ def _start(settings: dict, device: str | torch.device) -> dict:
     centers = torch.zeros(2, settings["prototypes"], device=device)  # of CLS tokens, of patches
     parts = {"student": student, "teacher": teacher, "optimizer": optimizer, "centers": centers}
     return {"step": 0, **parts, "records": [], "warnings": []}
-
-
-def _save_checkpoint(path: Path, settings: dict, run: dict) -> None:
-    """All of `run` as tensors and plain values; the old file stays until the new one is complete."""
-    content = {k: v.state_dict() if hasattr(v, "state_dict") else v for k, v in run.items()}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(path.name + ".part")
-    torch.save({**content, "settings": _plain(settings)}, part)
-    os.replace(part, path)
-
-
-def _restore(path: Path, settings: dict, run: dict, device: str | torch.device) -> None:
-    """Fill `run` from a checkpoint; ValueError when it is damaged or of another training."""
-    try:
-        content = torch.load(path, map_location=device, weights_only=True)
-        old = content.pop("settings")
-    except Exception as error:
-        raise ValueError(
-            f"{path} is not a complete checkpoint ({type(error).__name__}); delete it to start again."
-        ) from None
-    changed = [key for key, value in _plain(settings).items() if old.get(key) != value]
-    if changed:
-        raise ValueError(
-            f"{path} was written with another {', '.join(changed)}; use the same settings, another checkpoint, "
-            "or resume=False (--fresh) to start again."
-        )
-    for key, value in content.items():
-        if hasattr(run[key], "load_state_dict"):
-            run[key].load_state_dict(value)
-        else:
-            run[key] = value
-
-
-def _plain(settings: dict) -> dict:
-    return json.loads(json.dumps(settings))
-
-
-# ----------------------------------------------------------------------------------------- several processes
-
-
-def _processes() -> int:
-    return dist.get_world_size() if dist.is_initialized() else 1
-
-
-def _rank() -> int:
-    return dist.get_rank() if dist.is_initialized() else 0
-
-
-def _my_rows(batch_size: int) -> slice:
-    """The part of the global batch that this process works on."""
-    each = batch_size // _processes()
-    return slice(_rank() * each, (_rank() + 1) * each)
-
-
-def _mean_over_processes(value: torch.Tensor) -> torch.Tensor:
-    if _processes() > 1:
-        value = value.clone()
-        dist.all_reduce(value)
-        value /= _processes()
-    return value
-
-
-def _average_gradients(student: nn.Module) -> None:
-    """Every process's gradient is that of its own rows; their mean is that of the global batch."""
-    if _processes() > 1:
-        weights = [w for w in student.parameters() if w.grad is not None]
-        flat = _mean_over_processes(torch.cat([w.grad.flatten() for w in weights]))
-        for weight, part in zip(weights, flat.split([w.numel() for w in weights]), strict=True):
-            weight.grad.copy_(part.view_as(weight))
 
 
 def _to(view: View, device: str | torch.device) -> View:
@@ -759,7 +683,7 @@ def _run(options: dict) -> None:
         dist.init_process_group("nccl" if options["device"] == "cuda" else "gloo")
         if options["device"] == "cuda":
             options["device"] = f"cuda:{os.environ['LOCAL_RANK']}"
-    scenes, shares = scenes_for(options["data"], options["scenes"], progress=_rank() == 0)
+    scenes, shares = scenes_for(options["data"], options["scenes"], progress=rank() == 0)
     same = (
         "model steps batch_size crop n_local local_crop lr patch_weight prototypes hidden teacher_momentum seed device "
         "precision checkpoint_every log_every"
@@ -774,7 +698,7 @@ def _run(options: dict) -> None:
         resume=not options["fresh"],
         progress=True,
     )
-    if _rank() == 0:
+    if rank() == 0:
         notes = {"data": options["data"], "steps": str(options["steps"]), "seed": str(options["seed"])}
         bb.save(result.backbone, out, method="DINO with a cross-view patch term", **notes)
         print(f"Wrote {out}; use it with lulc_utils.backbone.load('embedded', weights='{out}').")

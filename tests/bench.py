@@ -82,10 +82,13 @@ if __name__ == "__main__":
         features_against_matrix_product(chosen)
     cached_against_computed()
     simulator()
-    import bench_crf  # here, because they take `seconds` from this file
+    import bench_contrastive  # here, because they take `seconds` from this file
+    import bench_crf
     import bench_mapping
     import bench_stego
 
     bench_crf.run()
     bench_stego.run()
+    bench_contrastive.run()
+    bench_contrastive.whole_step()
     bench_mapping.run()
