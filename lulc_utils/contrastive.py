@@ -466,17 +466,18 @@ def probed_head(net: unet.UNet, images: torch.Tensor, labels: np.ndarray, seed: 
     """
     known = labels != UNLABELLED
     x = features(net, images)[known]  # [N, D]
-    if len(classes := np.unique(labels[known])) < 2:
+    if len(np.unique(labels[known])) < 2:
         return  # nothing to tell apart: the random head will do
     scaler, regression = evaluate.linear_probe(x, labels[known], samples=samples, seed=seed)
     weight = regression.coef_ / scaler.scale_
     bias = regression.intercept_ - weight @ scaler.mean_
+    classes = regression.classes_.astype(int)  # a rare class may be in none of the samples
     if len(classes) == 2:  # scikit-learn then keeps one row of weights, for the second class
         weight, bias = np.concatenate([-weight, weight]) / 2, np.concatenate([-bias, bias]) / 2
     net.head.weight.zero_()
     net.head.bias.fill_(float(bias.min()) - 10)
-    net.head.weight[classes.tolist()] = torch.as_tensor(weight).float()[..., None, None]
-    net.head.bias[classes.tolist()] = torch.as_tensor(bias).float()
+    net.head.weight[classes] = torch.as_tensor(weight).float()[..., None, None]
+    net.head.bias[classes] = torch.as_tensor(bias).float()
 
 
 @torch.no_grad()

@@ -1,8 +1,7 @@
 """Chapter 3 at full size: every region, label fraction, initialisation and seed; ablations; real imagery.
 
-    python scripts/contrastive_grid.py run                     all of it, about two hours on one core
-    python scripts/contrastive_grid.py run --worker 0/2        one of two processes that share the work
-    python scripts/contrastive_grid.py collect                 writes book/measured/contrastive_grid.json
+    python scripts/contrastive_grid.py run        all of it, about two hours on one core; start it twice to share
+    python scripts/contrastive_grid.py collect    writes book/measured/contrastive_grid.json
 
 A job is one pre-training with all fine-tunings that start from it; its confusion matrices are kept when it is done, so
 a run that was stopped continues, and `collect` may be called at any time. Nothing is chosen with the test patches.
@@ -202,13 +201,11 @@ def path_of(job: str) -> Path:
     return KEPT / f"{job.replace(' ', '_').replace(',', '')}.npz"
 
 
-def run(worker: str) -> None:
-    """Do every job of this worker that is not done yet."""
-    index, count = map(int, worker.split("/"))
+def run() -> None:
+    """Do every job that is not done yet and that no other process is doing."""
     KEPT.mkdir(parents=True, exist_ok=True)
-    mine = list(jobs().items())[index::count]
-    for name, job in tqdm(mine, desc="jobs"):
-        if path_of(name).exists():
+    for name, job in tqdm(jobs().items(), desc="jobs"):
+        if path_of(name).exists() or not claimed(name):
             continue
         try:
             found = job()
@@ -218,6 +215,22 @@ def run(worker: str) -> None:
         part = path_of(name).with_suffix(".part.npz")
         np.savez_compressed(part, **found)
         os.replace(part, path_of(name))
+
+
+def claimed(name: str) -> bool:
+    """True when this process may do the job; False while another process of this machine is at it."""
+    path = path_of(name).with_suffix(".claim")
+    try:
+        with path.open("x", encoding="ascii") as file:
+            file.write(str(os.getpid()))
+        return True
+    except FileExistsError:
+        try:
+            os.kill(int(path.read_text(encoding="ascii")), 0)  # asks only whether it lives
+            return False
+        except (OSError, ValueError):  # it died
+            path.unlink(missing_ok=True)
+            return claimed(name)
 
 
 def load(name: str) -> dict[str, np.ndarray]:
@@ -314,12 +327,11 @@ def main() -> int:
     """The command line; returns the exit code."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(dest="command", required=True)
-    command = commands.add_parser("run", help="do the jobs that are not done yet")
-    command.add_argument("--worker", default="0/1", metavar="I/N", help="do every N-th job from the I-th (default 0/1)")
+    commands.add_parser("run", help="do the jobs that are not done yet")
     commands.add_parser("collect", help="write the measured results")
     arguments = parser.parse_args()
     if arguments.command == "run":
-        run(arguments.worker)
+        run()
         return 0
     try:
         results.save(ROOT / "book" / "measured" / "contrastive_grid.json", "contrastive_grid", collect())

@@ -293,6 +293,16 @@ def test_probed_head_answers_as_the_logistic_regression():
         assert not (co.predict(net, images) >= classes).any(), "a class without labels is never answered"
 
 
+def test_probe_survives_a_class_that_no_sample_shows():
+    images, labels = field()
+    rare = np.where(labels == 2, 0, labels)
+    rare[0, 0, 0] = 2  # one pixel in thousands
+    net = co.fresh("abcd", images)
+    net.classes, net.head = 3, torch.nn.Conv2d(net.dim, 3, 1)
+    co.probed_head(net, torch.from_numpy(images), rare, samples=50)
+    assert set(np.unique(co.predict(net, images))) == {0, 1}
+
+
 def test_one_class_leaves_the_random_head_alone():
     images, labels = field()
     net = co.fresh("abcd", images)
