@@ -42,7 +42,7 @@ from rasterio.errors import NotGeoreferencedWarning
 from tqdm import tqdm
 from urllib3.exceptions import NewConnectionError, ReadTimeoutError
 
-from lulc_utils import sentinel
+from lulc_utils import sentinel, sites
 from lulc_utils.scene import UNLABELLED, LandCover, Scene, labels_from_colors
 
 ORIGIN = "https://raw.githubusercontent.com/"  # what a mirror stands in for
@@ -402,6 +402,26 @@ def satclip(usable: bool = True, *, progress: bool = True) -> list[Scene]:
     kept = [f for f in files if not (usable and Path(f).stem.removeprefix("patch_") in SATCLIP_PLAIN)]
     folder = fetch("satclip", files=kept, progress=progress)
     return [sentinel.satclip_scene(folder / name) for name in kept]
+
+
+def us_sites(*, progress: bool = True) -> sites.Sites:
+    """Months of 150 places in the United States as rows of 13 bands, fetched if need be; see sites.us_sites.
+
+    Only the arrays of `fuel_moisture` are used; `algae_blooms` is almost all water. DataUnavailable when files cannot
+    be had.
+    """
+    names = ("s1_s2_era5_srtm", "dynamic_world", "month", "latlon")
+    folder = fetch("us-sites", files=[f"{sites.US_FOLDER}/{n}.npy" for n in names], progress=progress)
+    return sites.us_sites(folder / sites.US_FOLDER)
+
+
+def eurosat(*, progress: bool = True) -> sites.Sites:
+    """A hundred EuroSAT patches, ten of each class, as rows of 26 numbers, fetched if need be; see sites.eurosat.
+
+    DataUnavailable when files cannot be had.
+    """
+    folder = fetch("eurosat", progress=progress)
+    return sites.eurosat([folder / file.name for file in _files("eurosat")])
 
 
 def _read_rgb(path: Path) -> np.ndarray:

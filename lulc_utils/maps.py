@@ -6,6 +6,8 @@ import html
 
 import folium
 import numpy as np
+from branca.element import MacroElement
+from jinja2 import Template
 from rasterio.enums import Resampling
 from rasterio.transform import array_bounds, from_bounds
 from rasterio.warp import reproject, transform_bounds
@@ -25,6 +27,77 @@ def scene_map(scene: Scene, *, pixels: int = 256, opacity: float = 0.6, base_map
 
     ValueError when the scene has no coordinate reference system.
     """
+    drawn = _empty_map(scene, base_map)
+    _image(scene, pixels).add_to(drawn)
+    if scene.labels is not None:
+        _labels(scene, "land cover", opacity, pixels).add_to(drawn)
+        drawn.get_root().html.add_child(folium.Element(_legend(scene)))
+    folium.LayerControl(collapsed=False).add_to(drawn)
+    return drawn
+
+
+def comparison(left: Scene, right: Scene, *, pixels: int = 256, opacity: float = 0.8, base_map: bool = False):
+    """A map with the labels of two scenes of one place side by side, and sliders for the border and the opacity.
+
+    left, right    scenes with labels of the same classes; the image below is that of `left`
+    pixels, opacity, base_map    as in `scene_map`
+
+    ValueError when a scene has no labels or no coordinate reference system, or the classes differ.
+    """
+    if left.labels is None or right.labels is None or left.classes != right.classes:
+        raise ValueError(f"To compare '{left.name}' and '{right.name}' both need labels of the same classes.")
+    drawn = _empty_map(left, base_map)
+    _image(left, pixels).add_to(drawn)
+    for pane, scene in (("left", left), ("right", right)):
+        folium.map.CustomPane(pane, z_index=450).add_to(drawn)
+        _labels(scene, f"{pane}: {scene.name}", 1.0, pixels, pane=pane).add_to(drawn)
+    drawn.get_root().html.add_child(folium.Element(_legend(left) + _sliders(left, right, opacity)))
+    _Divider().add_to(drawn)
+    return drawn
+
+
+class _Divider(MacroElement):
+    """Shows each pane on its side of the border; Leaflet's other plugins would have to be fetched from the network."""
+
+    _template = Template(
+        """
+        {% macro script(this, kwargs) %}
+        (function () {
+            var map = {{ this._parent.get_name() }};
+            var border = document.getElementById("border"), opacity = document.getElementById("opacity");
+            function draw() {
+                var size = map.getSize(), x = size.x * border.value / 100;
+                var a = map.containerPointToLayerPoint([0, 0]), b = map.containerPointToLayerPoint(size);
+                var at = map.containerPointToLayerPoint([x, 0]).x;
+                [["left", a.x, at], ["right", at, b.x]].forEach(function (side) {
+                    var style = map.getPane(side[0]).style;
+                    style.clip = "rect(" + a.y + "px," + side[2] + "px," + b.y + "px," + side[1] + "px)";
+                    style.opacity = opacity.value / 100;
+                });
+            }
+            map.on("move zoomend resize", draw);
+            border.addEventListener("input", draw);
+            opacity.addEventListener("input", draw);
+            draw();
+        })();
+        {% endmacro %}
+        """
+    )
+
+
+def _sliders(left: Scene, right: Scene, opacity: float) -> str:
+    style = "position:absolute;z-index:9999;top:1em;left:4em;background:#fff;color:#000;padding:.5em .8em"
+    names = f"{html.escape(left.name)} | {html.escape(right.name)}"
+    return (
+        f'<div style="{style};border:1px solid #666;font:13px sans-serif">'
+        f'<label>{names}<br><input id="border" type="range" min="0" max="100" value="50"></label><br>'
+        f'<label>opacity<br><input id="opacity" type="range" min="0" max="100" value="{100 * opacity:.0f}"></label>'
+        "</div>"
+    )
+
+
+def _empty_map(scene: Scene, base_map: bool) -> folium.Map:
+    """A map of the scene's surroundings with nothing on it but, if wanted, OpenStreetMap."""
     west, south, east, north = scene.bounds_latlon()
     drawn = folium.Map(tiles=None, control_scale=True, zoom_control=True)
     # only Leaflet itself: folium's other scripts and fonts are for things this map does not have
@@ -32,19 +105,22 @@ def scene_map(scene: Scene, *, pixels: int = 256, opacity: float = 0.6, base_map
     drawn.default_css = [(name, url) for name, url in drawn.default_css if name == "leaflet_css"]
     if base_map:
         folium.TileLayer("OpenStreetMap", name="base map").add_to(drawn)
-    picture = np.dstack([rgb(scene), np.where(scene.valid, 255, 0).astype(np.uint8)])
-    _overlay(scene, picture, "image", 1.0, pixels, Resampling.average).add_to(drawn)
-    if scene.labels is not None:
-        known = np.where(scene.labels == UNLABELLED, 0, 255).astype(np.uint8)
-        colors = np.dstack([class_map(scene.labels, scene.classes), known])
-        _overlay(scene, colors, "land cover", opacity, pixels, Resampling.nearest).add_to(drawn)
-        drawn.get_root().html.add_child(folium.Element(_legend(scene)))
-    folium.LayerControl(collapsed=False).add_to(drawn)
     drawn.fit_bounds([[south, west], [north, east]])
     return drawn
 
 
-def _overlay(scene: Scene, picture: np.ndarray, name: str, opacity: float, pixels: int, resampling):
+def _image(scene: Scene, pixels: int):
+    picture = np.dstack([rgb(scene), np.where(scene.valid, 255, 0).astype(np.uint8)])
+    return _overlay(scene, picture, "image", 1.0, pixels, Resampling.average)
+
+
+def _labels(scene: Scene, name: str, opacity: float, pixels: int, **options):
+    known = np.where(scene.labels == UNLABELLED, 0, 255).astype(np.uint8)
+    colors = np.dstack([class_map(scene.labels, scene.classes), known])
+    return _overlay(scene, colors, name, opacity, pixels, Resampling.nearest, **options)
+
+
+def _overlay(scene: Scene, picture: np.ndarray, name: str, opacity: float, pixels: int, resampling, **options):
     """Warp a (rows, cols, 4) picture to the map's projection and wrap it as a layer."""
     area = transform_bounds(scene.crs, WEB_MERCATOR, *array_bounds(scene.height, scene.width, scene.transform))
     scale = pixels / max(area[2] - area[0], area[3] - area[1])
@@ -67,6 +143,7 @@ def _overlay(scene: Scene, picture: np.ndarray, name: str, opacity: float, pixel
         opacity=opacity,
         alt=f"{scene.source}: {name}",
         pixelated=resampling is Resampling.nearest,
+        **options,
     )
 
 

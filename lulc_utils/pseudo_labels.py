@@ -17,12 +17,13 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from scipy import stats
 from timm.models.vision_transformer import Block
 from torch import nn
 from torch.nn import functional as F
 from tqdm import tqdm
 
-from lulc_utils.dino import cosine_schedule, update_teacher
+from lulc_utils.dino import cosine_schedule
 from lulc_utils.metadata import Encoding, encode, season, unit_sphere, widths
 
 INJECTIONS = ("token", "late", "film", "none")
@@ -480,7 +481,7 @@ class Batch(NamedTuple):
     x_strong: torch.Tensor | None = None  # strong view of the labelled, for DeFixMatch
 
 
-def answers(network: Network, batch: Batch, metadata: bool) -> Answers:
+def answers(network: Callable, batch: Batch, metadata: bool) -> Answers:
     """What a network says about the labelled images and the strong views, with metadata or without."""
     parts = [batch.x, batch.strong] + ([] if batch.x_strong is None else [batch.x_strong])
     meta = None
@@ -507,6 +508,30 @@ def step(
     The optimiser holds the parameters of both. student None: the teacher alone, which is the ordinary method.
     """
     seeing = teacher.meta is not None
+    pseudo, state, *terms = objective(
+        teacher, student, batch, method, state, seeing=seeing, lambda_d=lambda_d, distance=distance
+    )
+    optimizer.zero_grad(set_to_none=True)
+    sum(terms).backward()
+    optimizer.step()
+    return pseudo, state, terms[0].detach(), terms[1].detach()
+
+
+def objective(
+    teacher: Callable,
+    student: Callable | None,
+    batch: Batch,
+    method: Method,
+    state: State,
+    *,
+    seeing: bool,
+    lambda_d: float = 1.0,
+    distance: str = "mse",
+) -> tuple[Pseudo, State, torch.Tensor, torch.Tensor]:
+    """What `step` minimises, L_T + L_S, before the optimiser: (pseudo-labels, new state, L_T, L_S with gradient).
+
+    seeing   whether the teacher is given metadata; the networks may be any functions (x, meta) -> (logits, feature)
+    """
     with torch.no_grad():
         logits = teacher(batch.weak, batch.meta_weak if seeing else None)[0]
     pseudo, state = pseudo_labels(logits, method.rule, state)
@@ -523,10 +548,7 @@ def step(
         distance=distance,
         pseudo_labelled=pseudo_labelled,
     )
-    optimizer.zero_grad(set_to_none=True)
-    sum(terms).backward()
-    optimizer.step()
-    return pseudo, state, terms[0].detach(), terms[1].detach()
+    return pseudo, state, *terms
 
 
 def train(
@@ -589,42 +611,32 @@ def train(
         raise ValueError("The encoding has no columns; choose one in lulc_utils.metadata, or metadata='none'.")
 
     shape = {"patch": patch, "dim": dim, "depth": depth, "heads": heads, "injection": injection}
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        teacher = Network(x.shape[1:], classes, widths(encoding) if seeing else (), **shape)
-        student = Network(x.shape[1:], classes, (), **shape) if metadata == "teacher" or two_networks else None
-    teacher.standardise(torch.cat([x, x_u])).to(device)
+    seen = widths(encoding) if seeing else ()
+    teacher, student = start_networks(torch.cat([x, x_u]), classes, seen, metadata, two_networks, seed, **shape)
+    teacher.to(device)
     if student is not None:
-        # Both start from one network, as from one pre-training. Without metadata they would then stay one network.
-        same = ("mean", "std") if metadata == "none" else student.state_dict()
-        student.load_state_dict({k: v for k, v in teacher.state_dict().items() if k in same}, strict=False)
         student.to(device)
     networks = [teacher] if student is None else [teacher, student]
     averages = [copy.deepcopy(network) for network in networks]
-    optimizer = torch.optim.AdamW(
-        [p for n in networks for p in n.parameters()], lr, weight_decay=weight_decay, fused=True
-    )
+    learned = [p for network in networks for p in network.parameters()]
+    weights = list(zip([p for average in averages for p in average.parameters()], learned, strict=True))
+    optimizer = torch.optim.AdamW(learned, lr, weight_decay=weight_decay, fused=True)
     rates = cosine_schedule(lr, lr / 100, steps, steps // 20)
     state = start_state(classes, device)
     history, since = [], []
     for i in tqdm(range(steps), desc="pseudo-labels", disable=not progress):
-        generator = torch.Generator().manual_seed(seed * 1_000_003 + i)
-        chosen = torch.randint(len(x), (batch_size,), generator=generator)
-        chosen_u = torch.randint(len(x_u), (batch_size * ratio,), generator=generator)
-        views = _views(x[chosen], x_u[chosen_u], generator, teacher, strength, method.debias, device)
-        batch = Batch(views[0], y[chosen].to(device), *views[1:3], x_strong=views[3])
-        if seeing:
-            rows, rows_u = meta[chosen].to(device), meta_u[chosen_u].to(device)
-            part = drop_metadata if metadata == "dropout" else 0.0
-            batch = batch._replace(
-                meta=_forget(rows, part, generator), meta_weak=rows_u, meta_strong=_forget(rows_u, part, generator)
-            )
+        chosen_u, batch = draw_batch(
+            (x, y, x_u, meta, meta_u), seed, i, batch_size, ratio, teacher, strength, method.debias,
+            drop_metadata if metadata == "dropout" else 0.0,
+        )  # fmt: skip
+        batch = Batch(*(None if part is None else part.to(device) for part in batch))
         optimizer.param_groups[0]["lr"] = float(rates[i])
         pseudo, state, *terms = step(
             teacher, student, optimizer, batch, method, state, lambda_d=lambda_d, distance=distance
         )
-        for average, network in zip(averages, networks, strict=True):
-            update_teacher(average, network, min(ema, (1 + i) / (10 + i)))
+        with torch.no_grad():
+            for slow, fast in weights:
+                slow.lerp_(fast, 1 - min(ema, (1 + i) / (10 + i)))
         since.append(_record(pseudo, terms, None if hidden is None else hidden[chosen_u].to(device)))
         if (i + 1) % log_every == 0 or i + 1 == steps:
             history.append({"step": i + 1, **_mean(since)})
@@ -632,6 +644,43 @@ def train(
             if not np.isfinite(history[-1]["loss_teacher"] + history[-1]["loss_student"]):
                 raise RuntimeError(f"The loss is not a number at step {i + 1}; lower the learning rate.")
     return Result(averages[0].eval(), averages[-1].eval(), history)
+
+
+def start_networks(
+    x: torch.Tensor, classes: int, seen: Sequence[int], metadata: str, two_networks: bool, seed: int, **shape
+) -> tuple[Network, Network | None]:
+    """Teacher and student (or None) before training, standardised by x [N, *shape]; seen: widths of the encodings."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        teacher = Network(x.shape[1:], classes, seen, **shape).standardise(x)
+        student = Network(x.shape[1:], classes, (), **shape) if metadata == "teacher" or two_networks else None
+    if student is not None:
+        # Both start from one network, as from one pre-training. Without metadata they would then stay one network.
+        same = ("mean", "std") if metadata == "none" else student.state_dict()
+        student.load_state_dict({k: v for k, v in teacher.state_dict().items() if k in same}, strict=False)
+    return teacher, student
+
+
+def draw_batch(
+    pools: tuple, seed: int, i: int, batch_size: int, ratio: int, network: Network, strength: dict, debias: bool,
+    forget: float,
+) -> tuple[torch.Tensor, Batch]:  # fmt: skip
+    """(indices of the unlabelled, the batch) of step i: the same for the same seed, on the CPU.
+
+    pools   labelled x and y, unlabelled x, metadata of both or None
+    """
+    x, y, x_u, meta, meta_u = pools
+    generator = torch.Generator().manual_seed(seed * 1_000_003 + i)
+    chosen = torch.randint(len(x), (batch_size,), generator=generator)
+    chosen_u = torch.randint(len(x_u), (batch_size * ratio,), generator=generator)
+    views = _views(x[chosen], x_u[chosen_u], generator, network, strength, debias, network.mean.device)
+    batch = Batch(views[0], y[chosen], *views[1:3], x_strong=views[3])
+    if meta is not None:
+        rows, rows_u = meta[chosen], meta_u[chosen_u]
+        batch = batch._replace(
+            meta=_forget(rows, forget, generator), meta_weak=rows_u, meta_strong=_forget(rows_u, forget, generator)
+        )
+    return chosen_u, batch
 
 
 @torch.no_grad()
@@ -652,6 +701,24 @@ def predict(
         rows = None if meta is None else meta[i : i + batch_size].to(device)
         probs.append(model(x[i : i + batch_size].to(device), rows)[0].softmax(1).cpu())
     return torch.cat(probs).numpy()
+
+
+def class_accuracy(y: np.ndarray, probs: np.ndarray, classes: int) -> float:
+    """Share of y [N] that probs [N, K] get right, mean over the classes that occur: rare ones count as much."""
+    y, right = np.asarray(y), np.asarray(probs).argmax(1) == y
+    return float(np.mean([right[y == c].mean() for c in range(classes) if (y == c).any()]))
+
+
+def mean_interval(values: Sequence[float], level: float = 0.95) -> tuple[float, float, float]:
+    """(mean, low, high) by Student's t, of scores of independent repeats or of their paired differences.
+
+    NaN as bounds of fewer than two values.
+    """
+    values = np.asarray(values, float)
+    if len(values) < 2:
+        return float(values.mean()) if len(values) else float("nan"), float("nan"), float("nan")
+    half = float(stats.t.ppf(0.5 + level / 2, len(values) - 1) * values.std(ddof=1) / len(values) ** 0.5)
+    return float(values.mean()), float(values.mean()) - half, float(values.mean()) + half
 
 
 def _views(x, x_u, generator, network, strength, debias, device) -> tuple[torch.Tensor, ...]:

@@ -3,7 +3,7 @@
 A simulated photograph is tiled to scenes of any size. Two models: one that looks at single pixels and costs almost
 nothing, so that reading and writing is what is measured, next to GDAL's own copy of the scene to a COG; and the
 embedded backbone with a STEGO head, next to the same model on the same windows without any map. Peak memory is that
-of a process of its own for each size.
+of a process of its own for each size. Two Dask workers are compared with one; both use one thread each.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,7 @@ import rasterio.shutil
 import torch
 from rasterio.windows import Window
 
-from lulc_utils import backbone, mapping, raster, simulate, stego
+from lulc_utils import backbone, mapping, raster, scale, simulate, stego
 from lulc_utils.simulate import AERIAL_CLASSES
 
 TILE = 1024
@@ -81,7 +82,39 @@ def peak_memory(source: Path, folder: Path, model: str, window: int, overlap: in
     return int(done.stdout) / 1024
 
 
-def run(size: int = 4096, stego_size: int = 960, memory: tuple[int, ...] = (2048, 8192)) -> None:
+def waiting(seconds: float) -> mapping.Model:
+    """A model that takes time but no processor: what two workers then lack of 2x is what putting together costs."""
+
+    def wait(pixels: np.ndarray) -> np.ndarray:
+        time.sleep(seconds)
+        return by_brightness(pixels)
+
+    return mapping.Model(wait, "waiting", "bench", AERIAL_CLASSES)
+
+
+def workers(source: Path, size: int, out: Path) -> None:
+    """Two Dask workers against one, with the embedded backbone and with a model that only waits."""
+    from bench import seconds
+
+    def on(client, model: mapping.Model) -> None:
+        mapping.map_raster(source, model, out, window=256, overlap=64, scheduler=client, progress=False)
+
+    with scale.local(1) as one, scale.local(2) as two:
+        two.wait_for_workers(2)
+        for words, model in (
+            ("the embedded backbone and STEGO", embedded_stego()),
+            ("a model that waits", waiting(0.2)),
+        ):
+            taken = seconds({n: lambda c=c, m=model: on(c, m) for n, c in ((1, one), (2, two))}, repeats=3)
+            print(
+                f"mapping {size} x {size} pixels with {words}: two workers {taken[1] / taken[2]:.2f} times as fast as "
+                f"one ({size**2 / 1e6 / taken[1]:.2f} megapixels/s)"
+            )
+        taken = seconds({"two": lambda: on(two, CHEAP)}, repeats=3)
+        print(f"  one process can put together {size**2 / 1e6 / taken['two']:.1f} megapixels/s of its workers' answers")
+
+
+def run(size: int = 4096, stego_size: int = 960, memory: tuple[int, ...] = (2048, 8192), dask_size: int = 1536) -> None:
     """Ratios of time, and peak memory for scenes of several sizes."""
     from bench import seconds  # bench.py calls this function
 
@@ -121,6 +154,7 @@ def run(size: int = 4096, stego_size: int = 960, memory: tuple[int, ...] = (2048
             f"{stego_size**2 / 1e6 / taken['map']:.2f} megapixels/s, "
             f"{taken['bare'] / taken['map']:.2f} times the speed of the bare model on the same windows"
         )
+        workers(tiled_scene(folder / "dask.tif", dask_size), dask_size, out)
         peaks = {n: peak_memory(tiled_scene(folder / "m.tif", n), folder, "cheap", 512, 64) for n in memory}
         print("  peak memory: " + ", ".join(f"{n} x {n} pixels {peak:.0f} MiB" for n, peak in peaks.items()))
 

@@ -15,7 +15,7 @@ from rasterio.enums import ColorInterp
 from rasterio.transform import from_origin
 from sklearn.linear_model import LogisticRegression, RidgeClassifier
 
-from lulc_utils import backbone, mapping, raster, stego
+from lulc_utils import backbone, mapping, raster, stego, windows
 from lulc_utils.scene import UNLABELLED, LandCover, Scene
 
 CLASSES = (LandCover("water", "#0072b2"), LandCover("grass", "#7bc97b"), LandCover("bare land", "#e6c79c"))
@@ -150,9 +150,9 @@ def test_overlapping_windows_are_averaged_with_their_weights(tmp_path):
 def test_memory_waits_only_for_the_rows_of_one_overlap(tmp_path, monkeypatch):
     """By design: what is carried from one row of windows to the next does not know how tall the raster is."""
     carried, read = set(), set()
-    whole, one = mapping._window_row, mapping._window
-    monkeypatch.setattr(mapping, "_window_row", lambda *a: carried.add(a[5].shape) or whole(*a))
-    monkeypatch.setattr(mapping, "_window", lambda *a: (r := one(*a), read.add(r[0].nbytes))[0])
+    whole, one = mapping._window_row, windows.compute
+    monkeypatch.setattr(mapping, "_window_row", lambda *a: carried.add(a[3].shape) or whole(*a))
+    monkeypatch.setattr(windows, "compute", lambda *a: (r := one(*a), read.add(r[0].nbytes))[0])
     for height in (100, 400):
         do(write(tmp_path / f"{height}.tif", noise(height, 90)), tmp_path / "m.tif", window=48, overlap=16)
     assert carried == {(3, 16, 90)}

@@ -1,5 +1,6 @@
 """Pseudo-labels: golden numbers of the authors' code, every rule by hand, who may see what, and a planted problem."""
 
+import importlib.util
 import inspect
 import math
 from pathlib import Path
@@ -730,3 +731,35 @@ def test_planted_the_student_of_a_teacher_that_knows_the_place_is_better_without
         gain.append(scores[0] - scores[1])
         trust.append(runs[0].history[-1]["accepted_accuracy"] - runs[1].history[-1]["accepted_accuracy"])
     assert min(gain) > 0.005 and np.mean(gain) > 0.015 and min(trust) > 0.05, (gain, trust)
+
+
+# ---------------------------------------------------------------------------------------------------- scores
+
+
+def test_class_accuracy_counts_rare_classes_as_much():
+    y, answer = np.array([0, 0, 0, 0, 1, 1]), np.array([0, 0, 0, 1, 1, 0])
+    assert pl.class_accuracy(y, np.eye(3)[answer], 3) == pytest.approx((0.75 + 0.5) / 2)  # class 2 does not occur
+
+
+def test_mean_interval_by_hand():
+    mean, low, high = pl.mean_interval([1.0, 2.0, 3.0, 4.0, 5.0])
+    half = 2.7764451 * math.sqrt(2.5) / math.sqrt(5)  # Student's t with four degrees of freedom
+    assert (mean, low, high) == pytest.approx((3, 3 - half, 3 + half), abs=1e-6)
+    value, *bounds = pl.mean_interval([0.5])
+    assert value == 0.5 and all(map(math.isnan, bounds))
+
+
+@pytest.mark.parametrize(("method", "given"), [("defixmatch", "metadata teacher"), ("softmatch", "metadata dropout")])
+def test_the_grid_trains_several_repeats_at_once_as_train_does_one(method, given):
+    path = Path(__file__).resolve().parents[1] / "scripts" / "pseudo_label_grid.py"
+    spec = importlib.util.spec_from_file_location("pseudo_label_grid", path)
+    grid = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(grid)
+    known, more = ([random_samples(n, seed=s) for s in (1, 2)] for n in (9, 30))
+    settings = {"method": grid.METHODS[method], "classes": 3, "dim": 16, "steps": 5, "encoding": ENCODING}
+    together = grid.train_together(known, more, [3, 4], **settings, **grid.INPUTS[given])
+    for i, seed in enumerate((3, 4)):
+        alone = pl.train(known[i], more[i], seed=seed, depth=1, **settings, **grid.INPUTS[given])
+        meta = more[i].meta(ENCODING) if given == "metadata dropout" else None
+        close(pl.predict(together[i].student, more[i].x, meta), pl.predict(alone.student, more[i].x, meta), 1e-5)
+        assert together[i].history[-1]["mask"] == pytest.approx(alone.history[-1]["mask"], abs=1e-5)

@@ -1,0 +1,145 @@
+"""How large is each class, and how good is the map, from a random sample of places that somebody looked at.
+
+Counting the pixels of a map gives the wrong area: what is missed and what is claimed falsely rarely cancel. A
+stratified random sample with reference labels corrects the area and says how uncertain it is. Strata are the classes
+of the map.
+Estimators: Olofsson et al. 2014, "Good practices for estimating area and assessing accuracy of land change", Remote
+Sensing of Environment 148, equations 1 to 13. Areas may be in any unit (pixels, hectares).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from statistics import NormalDist
+
+import numpy as np
+
+from lulc_utils.scene import UNLABELLED
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What a sample says about a map of K classes; standard errors end in _se. NaN: the sample cannot say.
+
+    area       [K] estimated area of every reference class, in the unit of `mapped`
+    mapped     [K] area of every class on the map: pixel counting
+    users      [K] user's accuracy: share of what is mapped as the class that is the class
+    producers  [K] producer's accuracy: share of the class that is mapped as the class
+    overall    share of the map that is right
+    """
+
+    area: np.ndarray
+    area_se: np.ndarray
+    mapped: np.ndarray
+    users: np.ndarray
+    users_se: np.ndarray
+    producers: np.ndarray
+    producers_se: np.ndarray
+    overall: float
+    overall_se: float
+
+
+def estimate(sample: np.ndarray, mapped: np.ndarray) -> Estimate:
+    """Areas and accuracies with standard errors from a stratified random sample.
+
+    sample  [K, K] counts of sampled places: rows are the class on the map (the strata), columns the reference
+    mapped  [K] area of every class on the map
+
+    ValueError for other shapes, negative numbers, or a mapped class with fewer than two samples.
+    """
+    n, area = np.asarray(sample, float), np.asarray(mapped, float)
+    if n.shape != (len(area), len(area)) or (n < 0).any() or (area < 0).any() or not area.sum() > 0:
+        raise ValueError(
+            f"A sample of K classes is a [K, K] table of counts with K mapped areas, not {n.shape} with {area.shape}."
+        )
+    rows = n.sum(1)
+    if (short := np.flatnonzero((area > 0) & (rows < 2))).size:
+        raise ValueError(f"Class {short[0]} of the map has {rows[short[0]]:.0f} samples; each needs at least 2.")
+    if (rows[area == 0] > 0).any():
+        raise ValueError("A class that is not on the map has samples; its mapped area must be given.")
+    used = area > 0
+    share = np.divide(n, rows[:, None], where=used[:, None], out=np.zeros_like(n))  # [K mapped, K reference]
+    weight = area / area.sum()
+    # variance of each cell of the table of shares, [K, K]
+    variance = weight[:, None] ** 2 * share * (1 - share) / np.maximum(rows - 1, 1)[:, None]
+    proportion = weight @ share  # [K]
+    hit = np.diagonal(share)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        producers = weight * hit / proportion
+        own = np.diagonal(variance)
+        elsewhere = variance.sum(0) - own
+        producers_se = np.sqrt((1 - producers) ** 2 * own + producers**2 * elsewhere) / proportion
+    return Estimate(
+        area=proportion * area.sum(),
+        area_se=np.sqrt(variance.sum(0)) * area.sum(),
+        mapped=area,
+        users=np.where(used, hit, np.nan),
+        users_se=np.where(used, np.sqrt(hit * (1 - hit) / np.maximum(rows - 1, 1)), np.nan),
+        producers=producers,
+        producers_se=producers_se,
+        overall=float(weight @ hit),
+        overall_se=float(np.sqrt(np.diagonal(variance).sum())),
+    )
+
+
+def interval(value, se, level: float = 0.95) -> tuple[np.ndarray, np.ndarray]:
+    """(low, high) of a normal confidence interval; it can reach below 0 where a sample is small."""
+    z = NormalDist().inv_cdf((1 + level) / 2)
+    return value - z * np.asarray(se), value + z * np.asarray(se)
+
+
+def sample_size(mapped: np.ndarray, users: np.ndarray, overall_se: float) -> int:
+    """How many samples the overall accuracy needs for a standard error, with user's accuracies as expected, [K].
+
+    For samples in proportion to area (equation 13, without the finite population correction).
+    """
+    weight, users = np.asarray(mapped, float) / np.sum(mapped), np.asarray(users, float)
+    return int(np.ceil((weight @ np.sqrt(users * (1 - users)) / overall_se) ** 2))
+
+
+def allocate(pixels: np.ndarray, n: int, least: int = 50) -> np.ndarray:
+    """n samples over the classes of a map, [K] int: `least` for the small ones, the rest in proportion to area.
+
+    pixels  [K] pixels of every class on the map; no class gets more samples than it has pixels
+
+    ValueError when n is too small to give every class its least.
+    """
+    area = np.asarray(pixels, float)
+    floor = np.minimum(least, area)
+    if n < floor.sum():
+        raise ValueError(f"{n} samples cannot give each of {(area > 0).sum()} classes at least {least}; take more.")
+    large = area > 0
+    while True:
+        share = np.where(large, area, 0) / max(area[large].sum(), 1) * (n - floor[~large].sum())
+        small = large & (share < floor)
+        if not small.any():
+            break
+        large &= ~small
+    share = np.where(large, share, floor)
+    whole = np.floor(share).astype(int)
+    for k in np.argsort(-(share % 1), kind="stable")[: n - whole.sum()]:  # what rounding down left over
+        whole[k] += 1
+    return whole
+
+
+def draw(labels: np.ndarray, per_class: np.ndarray, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """(rows [n], cols [n]) of a stratified random sample of a class map [H, W], without replacement.
+
+    per_class  [K] samples of every class (`allocate`); ValueError when a class has fewer pixels. UNLABELLED pixels are
+    never drawn.
+    """
+    labels, rng, flat = np.asarray(labels), np.random.default_rng(seed), []
+    for k, n in enumerate(per_class):
+        where = np.flatnonzero(labels == k)
+        if n > len(where):
+            raise ValueError(f"Class {k} has {len(where)} pixels, too few for {n} samples.")
+        flat.append(rng.choice(where, n, replace=False))
+    return np.unravel_index(np.concatenate(flat), labels.shape)
+
+
+def table(mapped: np.ndarray, reference: np.ndarray, n_classes: int) -> np.ndarray:
+    """[K, K] counts of a sample, rows by map and columns by reference; places without reference are left out."""
+    mapped, reference = np.asarray(mapped).ravel().astype(int), np.asarray(reference).ravel().astype(int)
+    known = reference != UNLABELLED
+    cells = np.bincount(mapped[known] * n_classes + reference[known], minlength=n_classes**2)
+    return cells.reshape(n_classes, n_classes)

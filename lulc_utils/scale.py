@@ -1,0 +1,126 @@
+"""More than one machine: a function on many things, on a Dask cluster, with the results in order.
+
+Dask moves work from busy to idle workers, starts again what was lost with a worker, and runs on anything from two
+processes to a Kubernetes or Slurm cluster. What is left to do here: never to have more results waiting than memory
+allows, and to say in one sentence what is wrong. Needs the extra `scale` (`pip install 'lulc-utils[scale]'`).
+"""
+
+from __future__ import annotations
+
+import pickle
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+
+WAIT = 30  # seconds for a scheduler to answer and for the first worker to come
+AHEAD = 4  # results per worker thread that may wait for an earlier one
+
+
+@contextmanager
+def client(scheduler) -> Iterator:
+    """A Dask client for an address ("tcp://10.0.0.1:8786"), or the client itself, which then stays open.
+
+    RuntimeError when Dask is not installed, or there is no scheduler at the address or no worker at the scheduler.
+    """
+    distributed = _distributed()
+    own = None
+    try:
+        if not isinstance(scheduler, distributed.Client):
+            scheduler = own = distributed.Client(scheduler, timeout=WAIT, set_as_default=False)
+        scheduler.wait_for_workers(1, timeout=WAIT)
+    except (OSError, ValueError) as error:  # a time-out is an OSError
+        if own is not None:
+            own.close()
+        missing = "has no workers" if hasattr(scheduler, "wait_for_workers") else "does not answer"
+        raise RuntimeError(f"The Dask scheduler {_name(scheduler)} {missing}; start it, then run again.") from error
+    try:
+        yield scheduler
+    finally:
+        if own is not None:
+            own.close()
+
+
+@contextmanager
+def local(workers: int) -> Iterator:
+    """A Dask client with so many worker processes on this machine, of one thread each; they end with the block.
+
+    ValueError for fewer than one worker, RuntimeError when Dask is not installed.
+    """
+    if workers < 1:
+        raise ValueError(f"There must be at least 1 worker, not {workers}.")
+    distributed = _distributed()
+    options = {"n_workers": workers, "threads_per_worker": 1, "processes": True, "dashboard_address": ":0"}
+    # without a limit of its own: a worker needs what a run without Dask needs
+    with distributed.LocalCluster(**options, memory_limit=None, silence_logs=50) as cluster:
+        with distributed.Client(cluster, set_as_default=False) as found:
+            yield found
+
+
+def in_order(client, function: Callable, shared, items: Iterable) -> Iterator:
+    """function(shared, item) for every item, computed on the cluster, results in the order of the items.
+
+    shared travels once to each worker that needs it. At most AHEAD results per worker thread wait at a time. What a
+    lost worker had computed or begun, and nobody has taken yet, is computed again elsewhere.
+
+    ValueError when `shared` cannot be sent; RuntimeError when workers die again and again of the same item, lack a
+    package, or the scheduler is gone. What the function raises is raised here.
+    """
+    distributed, waiting, items, count, future = _distributed(), deque(), iter(items), 0, None
+    try:
+        import cloudpickle
+
+        content = cloudpickle.dumps(shared)
+    except Exception as error:
+        raise ValueError(f"The model cannot be sent to the workers ({error}).") from error
+    try:
+        with _large_messages():
+            # as a task, and not as data: so it can be had again if the only worker that has it is lost
+            everywhere = client.submit(pickle.loads, content, pure=False)
+        while True:
+            room = AHEAD * max(sum(client.nthreads().values()), 1) - len(waiting)  # workers come and go
+            for _, item in zip(range(room), items, strict=False):
+                waiting.append(client.submit(function, everywhere, item, pure=False, priority=-count))
+                count += 1
+            if not waiting:
+                return
+            future = waiting.popleft()
+            yield future.result()
+    except distributed.KilledWorker as error:
+        raise RuntimeError(
+            "One window after another killed its worker, most likely for want of memory; give the workers more memory "
+            "or take smaller windows, then run again to go on from here."
+        ) from error
+    except ModuleNotFoundError as error:
+        raise RuntimeError(f"A worker lacks a package ({error}); install the same on all workers.") from error
+    except (distributed.CancelledError, OSError) as error:
+        if future is not None and future.status == "error":  # the function's own error, such as a missing file
+            raise
+        raise RuntimeError(
+            f"The Dask scheduler {_name(client)} is gone ({type(error).__name__}); start it, then run again to go on "
+            "from here."
+        ) from error
+    finally:
+        if client.status == "running":
+            client.cancel(list(waiting))
+
+
+def _distributed():
+    try:
+        import distributed
+    except ModuleNotFoundError:
+        raise RuntimeError(
+            "Mapping with several workers needs Dask; install it with `pip install 'lulc-utils[scale]'`."
+        ) from None
+    return distributed
+
+
+def _large_messages():
+    """Dask warns of a model of 10 MB, which is sent only once."""
+    import dask
+
+    return dask.config.set({"distributed.admin.large-graph-warning-threshold": "10GB"})
+
+
+def _name(scheduler) -> str:
+    """The address of a client or an address."""
+    return scheduler if isinstance(scheduler, str) else f"{getattr(scheduler.scheduler, 'address', '')}"
