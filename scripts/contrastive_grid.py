@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import functools
+import itertools
 import os
 import sys
 from pathlib import Path
@@ -38,23 +39,21 @@ CLASSES = len(simulate.SATELLITE_CLASSES)
 REAL_FRACTIONS = (0.025, 0.05, 0.25, 1.0)  # of 40 squares
 HERE, SHARE = REGIONS[0], 0.05  # where the ablations are made
 ABLATIONS = {
-    "temperature": {str(t): {"tau": t} for t in (0.05, 0.2, 0.5)},
-    "points per patch": {"16": {"points": 16}},
-    "least overlap": {"0.9": {"overlap": 0.9}},
-    "near neighbours": {"count as negatives": {"radius": 0.5}},
-    "projection head": {"none": {"projection": 0}},
-    "steps": {"100": {"steps": 100}},
     "views differ by": {
         "geometry and jitter": {"pairs": False},
         "dates and jitter": {"turns": False, "overlap": 1.0},
         "dates and geometry": {"jitter": co.STILL},
     },
+    "projection head": {"none": {"projection": 0}},
+    "temperature": {"0.05": {"tau": 0.05}, "0.5": {"tau": 0.5}},
+    "points per patch": {"16": {"points": 16}},
+    "least overlap": {"0.9": {"overlap": 0.9}},
 }
 ABLATION_SEEDS = CONTROL_SEEDS = range(2)
 PRETRAIN = {"steps": 300, "precision": "bf16"}
 FINETUNE = {"steps": 200, "precision": "bf16"}
 LONG = 200 + 300 * 32 // 8  # fine-tuning steps of 8 crops that cost what fine-tuning and 300 steps of 2 x 16 crops do
-RATES = (1e-3, 2e-3, 8e-3)
+RATES = (2e-3, 8e-3)
 
 
 # ------------------------------------------------------------------------------------------------ simulated
@@ -102,9 +101,9 @@ def grid_job(source: str, seed: int) -> dict[str, np.ndarray]:
     return found
 
 
-def control_job(seed: int) -> dict[str, np.ndarray]:
+def control_job(fraction: float, seed: int) -> dict[str, np.ndarray]:
     """Random initialisation with the compute of pre-training and fine-tuning together."""
-    return {region: scored(None, region, SHARE, seed, steps=LONG) for region in REGIONS}
+    return {region: scored(None, region, fraction, seed, steps=LONG) for region in REGIONS}
 
 
 def rates_job(seed: int) -> dict[str, np.ndarray]:
@@ -186,8 +185,8 @@ def jobs() -> dict[str, functools.partial]:
         every[f"linear {seed}"] = functools.partial(linear_job, seed)
     for seed in SEEDS:
         every[f"real {seed}"] = functools.partial(real_job, seed)
-    for seed in CONTROL_SEEDS:
-        every[f"control {seed}"] = functools.partial(control_job, seed)
+    for fraction, seed in itertools.product(SCARCE, CONTROL_SEEDS):
+        every[f"control {fraction} {seed}"] = functools.partial(control_job, fraction, seed)
     for seed in ABLATION_SEEDS:
         every[f"rates {seed}"] = functools.partial(rates_job, seed)
         for what, settings in ABLATIONS.items():
@@ -267,6 +266,15 @@ def collect() -> dict:
             kept["gains"][region][fraction] = {
                 name: evaluate.over_seeds(t, cell["random"]) for name, t in cell.items() if name != "random"
             }
+    kept["against pixels"] = {
+        region: {
+            fraction: evaluate.over_seeds(
+                stacked(region, region, fraction), np.stack([found[f"{region}|{fraction}"] for found in linear])
+            )
+            for fraction in FRACTIONS
+        }
+        for region in REGIONS
+    }
     for fraction in SCARCE:
         kept["transfer"][fraction] = {
             source: {
@@ -275,11 +283,11 @@ def collect() -> dict:
             for source in REGIONS
         }
     kept["control"] = {}
-    for region in REGIONS:
+    for fraction, region in itertools.product(SCARCE, REGIONS):
         few = len(CONTROL_SEEDS)
-        long = np.stack([load(f"control {seed}")[region] for seed in CONTROL_SEEDS])
-        here, short = stacked(region, region, SHARE)[:few], stacked("random", region, SHARE)[:few]
-        kept["control"][region] = {
+        long = np.stack([load(f"control {fraction} {seed}")[region] for seed in CONTROL_SEEDS])
+        here, short = stacked(region, region, fraction)[:few], stacked("random", region, fraction)[:few]
+        kept["control"].setdefault(fraction, {})[region] = {
             "random": evaluate.over_seeds(short),
             "random, equal compute": evaluate.over_seeds(long),
             "pre-trained": evaluate.over_seeds(here),
@@ -300,8 +308,7 @@ def collect_ablations(stacked) -> dict:
             changed = np.stack([load(f"ablation {what}={value} {seed}")[""] for seed in ABLATION_SEEDS])
             found.setdefault(what, {})[value] = evaluate.over_seeds(changed)
     rates = [load(f"rates {seed}") for seed in ABLATION_SEEDS]
-    kept = [key for key in rates[0] if key != "random, probed head"]
-    found["fine-tuning"] = {key: evaluate.over_seeds(np.stack([r[key] for r in rates])) for key in kept}
+    found["fine-tuning"] = {key: evaluate.over_seeds(np.stack([r[key] for r in rates])) for key in rates[0]}
     return found
 
 
