@@ -1,7 +1,10 @@
-"""What all tests share: the scripts of the book can be imported."""
+"""What all tests share: the scripts of the book can be imported; a browser that reaches no other machine."""
 
+import os
+import shutil
 import sys
 from pathlib import Path
+from urllib.parse import urlparse
 
 import matplotlib
 import pytest
@@ -11,6 +14,8 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "book"))
 matplotlib.use("Agg")
 
+LOCAL = ("file", "data", "blob", "about")  # addresses that a page opened from a folder may load
+
 
 @pytest.fixture(scope="module")
 def one_thread():
@@ -19,3 +24,56 @@ def one_thread():
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
+
+
+# Not one browser for the whole session: Playwright keeps an event loop running while it is open, and the tests of
+# other modules that start a loop of their own would fail. Starting Chromium takes about half a second.
+@pytest.fixture(scope="module")
+def browser():
+    """The installed Chromium, without a window and with every host name unknown to it; nothing is downloaded.
+
+    The test is skipped where there is none, and fails instead where LULC_BROWSER=required is set.
+    """
+    names = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+    path = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, names)), None)
+    if path is None:
+        refuse = pytest.fail if os.environ.get("LULC_BROWSER") == "required" else pytest.skip
+        refuse(f"No browser: none of {', '.join(names)} is installed, and CHROMIUM does not name one.")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=path, args=["--host-resolver-rules=MAP * ~NOTFOUND"])
+        yield started
+        started.close()
+
+
+@pytest.fixture
+def offline_page(browser):
+    """A fresh page that can load nothing from other hosts.
+
+    It remembers in `requests_out` the addresses it asked for in vain, and in `errors` what the console and the
+    scripts complained about, except about those addresses.
+    """
+    context = browser.new_context(viewport={"width": 1200, "height": 900})
+    page = context.new_page()
+    watch(page)
+    yield page
+    context.close()
+
+
+def watch(page) -> None:
+    """Block other hosts for a page, and keep what it asked them for and its errors."""
+    page.requests_out, page.errors = [], []
+
+    def refuse(route):
+        page.requests_out.append(route.request.url)
+        route.abort()
+
+    def note(message):
+        address = (message.location or {}).get("url", "")
+        if message.type == "error" and address not in page.requests_out:
+            page.errors.append(f"{message.text} ({address})")
+
+    page.context.route(lambda address: urlparse(address).scheme not in LOCAL, refuse)
+    page.on("console", note)
+    page.on("pageerror", lambda error: page.errors.append(str(error)))
