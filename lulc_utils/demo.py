@@ -1,0 +1,160 @@
+"""A map in one command: draw a simulated scene, group its patches by frozen features, name the groups, map the scene.
+
+    python -m lulc_utils demo
+
+1. A simulated aerial scene is drawn, and others to learn from.
+2. The embedded backbone turns every patch of 8 x 8 pixels into 192 numbers; k-means sorts the patches of the other
+   scenes into groups. No label is used so far.
+3. Each group is named by the class that is most frequent in it *in the other scenes*.
+4. The scene is mapped window by window, and the map compared with the truth that the simulator knows.
+
+The same with raw colour instead of the backbone, and the most frequent class everywhere, say what the map is worth.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import re
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+import torch
+from torch.nn import functional as F
+
+from lulc_utils import backbone as vits
+from lulc_utils import evaluate, mapping, maps, plot, raster, simulate
+from lulc_utils.scene import Scene
+from lulc_utils.windows import Model
+
+PATCH = 8  # pixels, of the embedded backbone
+RESOLUTION = 0.5  # metres per pixel of the simulated scenes
+FILES = ("scene.tif", "scene.labels.tif", "map.tif", "map.png", "map.html")
+FIRST_TRAINED = 10_000  # the embedded backbone has seen simulated scenes from this seed on
+
+Features = Callable[[np.ndarray], np.ndarray]  # images [N, 3, H, W] -> [N, h, w, D] on the grid of patches
+
+
+def named_groups(features: Features, scenes: Sequence[Scene], groups: int, seed: int) -> Callable:
+    """k-means on the patches of the scenes, each group named by its most frequent class there.
+
+    Returns a function: one image [3, H, W] -> class of every patch, [h, w] uint8.
+    """
+    found = features(np.stack([s.pixels for s in scenes]))  # [N, h, w, D]
+    model = evaluate.kmeans(found, groups, seed)
+    truth = evaluate.patch_labels(np.stack([s.labels for s in scenes]), PATCH)  # [N, h, w]
+    counts = evaluate.confusion(truth, evaluate.predict(model, found), len(scenes[0].classes), groups)
+    names = evaluate.match_many(counts)  # a group without a labelled patch stays unlabelled
+    return lambda image: evaluate.apply_match(evaluate.predict(model, features(image[None])[0]), names)
+
+
+def as_model(name: str, classify: Callable, scene: Scene) -> Model:
+    """A classifier of patches as a model of pixels: the votes of the patches are interpolated between their centres."""
+
+    def predict(pixels: np.ndarray) -> torch.Tensor:
+        patches = torch.from_numpy(classify(pixels).astype(np.int64))  # [h, w]
+        votes = (patches[..., None] == torch.arange(len(scene.classes))).float()  # [h, w, K]
+        large = F.interpolate(votes.permute(2, 0, 1)[None], scale_factor=PATCH, mode="bilinear", align_corners=False)
+        return large[0, :, : pixels.shape[1], : pixels.shape[2]]  # [K, H, W], without what padded the last patches
+
+    return Model(predict, name, classes=scene.classes, bands=scene.bands, resolution=RESOLUTION)
+
+
+def run(folder: Path, seed: int, size: int, scenes: int, groups: int, progress: bool) -> dict[str, dict[str, float]]:
+    """Write the five files; returns accuracy and mIoU of the map and of what it is compared with."""
+    scene = simulate.aerial(seed, size)
+    others = simulate.aerial_scenes(range(seed + 1, seed + 1 + scenes), min(size, 256), progress)
+    vit = vits.load("embedded")
+    ways = {
+        "embedded backbone": lambda images: vits.patch_features(vit, images, progress=progress and len(images) > 1),
+        "raw colour": lambda images: vits.raw_color(images, PATCH),
+    }
+    path = raster.write_scene(scene, folder / "scene.tif")
+    scores = {}
+    for name, features in ways.items():
+        classify = named_groups(lambda images, f=features: f(images).numpy(), others, groups, seed)
+        out = folder / ("map.tif" if name == "embedded backbone" else "colour.tif")
+        model = as_model(f"{groups} groups of patches by {name}", classify, scene)
+        mapping.map_raster(path, model, out, window=256, overlap=64, resume=False, progress=progress)
+        scores[name] = _score(scene, raster.read_scene(out).pixels[0])
+    (folder / "colour.tif").unlink()  # it was only to compare with
+    most = evaluate.majority_class(np.stack([s.labels for s in others]), len(scene.classes))
+    scores["most frequent class"] = _score(scene, np.full_like(scene.labels, most))
+    draw(folder, scene, raster.read_scene(folder / "map.tif").pixels[0])
+    return scores
+
+
+def _score(scene: Scene, labels: np.ndarray) -> dict[str, float]:
+    found = evaluate.scores(evaluate.confusion(scene.labels, labels, len(scene.classes)))
+    return {name: found[name] for name in ("accuracy", "miou")}
+
+
+def draw(folder: Path, scene: Scene, labels: np.ndarray) -> None:
+    """map.png for a look, and map.html with the map on one side of a border and the truth on the other."""
+    mapped, truth = (plot.class_map(values, scene.classes) for values in (labels, scene.labels))
+    figure, _ = plot.panels({scene.name: plot.rgb(scene), "map": mapped, "truth": truth}, columns=3, size=4)
+    plot.legend(figure, scene.classes)
+    figure.savefig(folder / "map.png", dpi=120, bbox_inches="tight")
+    sides = (dataclasses.replace(scene, name="map", labels=labels), dataclasses.replace(scene, name="simulated truth"))
+    page = maps.comparison(*sides, pixels=512)
+    (folder / "map.html").write_text(_with_leaflet(page.get_root().render()), encoding="utf8")
+
+
+def _with_leaflet(page: str) -> str:
+    """The page with Leaflet inside, where the package `xstatic-leaflet` is installed (it comes with `make`).
+
+    Otherwise the page fetches Leaflet from the network when it is opened.
+    """
+    try:
+        from xstatic.pkg import leaflet
+    except ModuleNotFoundError:
+        return page
+    script, style = ((Path(leaflet.BASE_DIR) / f"leaflet.{kind}").read_text(encoding="utf8") for kind in ("js", "css"))
+    address = r"https://[^\"]+/leaflet\.{}"
+    page = re.sub(rf'<script src="{address.format("js")}"></script>', lambda _: f"<script>{script}</script>", page)
+    return re.sub(
+        rf'<link rel="stylesheet" href="{address.format("css")}"/>', lambda _: f"<style>{style}</style>", page
+    )
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Command line; returns 0, or 1 after one sentence on what is wrong."""
+    parser = argparse.ArgumentParser("python -m lulc_utils demo", description=__doc__.splitlines()[0])
+    parser.add_argument("folder", nargs="?", type=Path, default=Path("demo"), help="where files go (%(default)s)")
+    parser.add_argument("--seed", type=int, default=0, help="which simulated scene (%(default)s)")
+    parser.add_argument("--size", type=int, default=512, help="its side in pixels of 0.5 m (%(default)s)")
+    parser.add_argument("--scenes", type=int, default=12, help="other scenes to learn from (%(default)s)")
+    parser.add_argument("--groups", type=int, default=30, help="groups of patches (%(default)s)")
+    parser.add_argument("--force", action="store_true", help="replace files of an earlier run")
+    parser.add_argument("--quiet", action="store_true", help="no progress bars")
+    a = parser.parse_args(arguments)
+    if not 0 <= a.seed <= FIRST_TRAINED - 1 - a.scenes or a.scenes < 1:
+        parser.error(f"all seeds used must lie in 0 to {FIRST_TRAINED - 1}: the backbone was trained on later ones")
+    there = [name for name in FILES if (a.folder / name).exists()]
+    if there and not a.force:
+        print(f"{a.folder / there[0]} is already there; choose another folder, or --force.", file=sys.stderr)
+        return 1
+    matplotlib.use("Agg")  # a window must not be needed
+    try:
+        a.folder.mkdir(parents=True, exist_ok=True)
+        scores = run(a.folder, a.seed, a.size, a.scenes, a.groups, not a.quiet)
+    except (ValueError, OSError, RuntimeError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("Stopped; run it again with --force.", file=sys.stderr)
+        return 130
+    print(f"Mapped a simulated aerial scene (seed {a.seed}) without a label of its own: {a.groups} groups of patches,")
+    print(f"named by {a.scenes} other simulated scenes.\n")
+    rows = [[name, s["accuracy"], s["miou"]] for name, s in scores.items()]
+    print(plot.Table(["map by", "accuracy", "mIoU"], rows), "\n")
+    print("One scene proves little; chapters 1 and 2 measure on many, and on real images.")
+    print(f"In {a.folder}: scene.tif and map.tif for a GIS, map.png to look at, map.html for a browser.")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
