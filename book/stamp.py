@@ -82,7 +82,7 @@ def main() -> int:
     parser.add_argument("--check", action="store_true", help="change nothing; exit with 1 when a link is stale")
     check = parser.parse_args().check
     before, (name, ref) = _configured()[0], repository()
-    pages = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted(ROOT.glob("book/*.md"))]
+    pages = [*sorted(ROOT.glob("*.md")), *sorted(ROOT.glob("book/*.md"))]
     stale = []
     for path in [*pages, *sorted(ROOT.glob("notebooks/*.ipynb")), ROOT / "_config.yml"]:
         text = path.read_text(encoding="utf8")
