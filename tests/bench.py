@@ -1,32 +1,29 @@
 """Speed as ratios, each measured side by side in one run (`make bench`). Nothing here is a test.
 
 Absolute rates depend on the machine and are printed only to be looked at; the ratios are what the book claims.
+
+    python tests/bench.py [--only PART ...] [--keep]
+
+Without --only all parts run but the long ones. --keep puts the rows in book/measured/performance.json, from which
+the page *Performance* is made; parts that were not run keep their earlier rows there.
 """
 
 from __future__ import annotations
 
-import statistics
+import argparse
+import sys
 import tempfile
-import time
+from collections.abc import Callable, Sequence
 
+import bench_contrastive
+import bench_crf
+import bench_mapping
+import bench_stego
 import numpy as np
 import torch
-from tqdm import tqdm
+from bench_rows import Row, keep, seconds
 
 from lulc_utils import backbone, simulate
-
-
-def seconds(functions: dict, repeats: int = 5) -> dict[str, float]:
-    """Median seconds of each function; they take turns, so that a busy moment hurts all alike."""
-    taken = {name: [] for name in functions}
-    for function in functions.values():
-        function()  # warm up
-    for _ in tqdm(range(repeats), leave=False):
-        for name, function in functions.items():
-            start = time.perf_counter()
-            function()
-            taken[name].append(time.perf_counter() - start)
-    return {name: statistics.median(times) for name, times in taken.items()}
 
 
 def vit_flops(net: backbone.Backbone, size: int) -> float:
@@ -37,7 +34,7 @@ def vit_flops(net: backbone.Backbone, size: int) -> float:
     return linear + attention + 2 * 3 * net.patch**2 * dim * tokens
 
 
-def features_against_matrix_product(precision: str, images: int = 16, size: int = 224, n: int = 2048) -> None:
+def features_against_matrix_product(precision: str, images: int = 16, size: int = 224, n: int = 2048) -> Row:
     """How close feature extraction comes to the machine's own matrix product."""
     kind = torch.bfloat16 if precision == "bf16" else torch.float32
     a, b = torch.randn(n, n, dtype=kind), torch.randn(n, n, dtype=kind)
@@ -48,13 +45,18 @@ def features_against_matrix_product(precision: str, images: int = 16, size: int 
     )
     product = 2 * n**3 / taken["product"]
     features = images * vit_flops(net, size) / taken["features"]
-    print(
-        f"{precision}: features {images / taken['features']:.1f} images/s, {features / 1e9:.0f} GFLOP/s; "
-        f"matrix product {product / 1e9:.0f} GFLOP/s; ratio {features / product:.2f}"
+    return Row(
+        f"features {precision}",
+        features / product,
+        "ratio",
+        f"Feature extraction, {images / taken['features']:.1f} images of {size} pixels a second, does "
+        f"{features / 1e9:.0f} thousand million operations a second, a matrix product {product / 1e9:.0f}.",
+        f"the rate of one product of two {n} x {n} matrices",
+        ("at least", 0.8),
     )
 
 
-def cached_against_computed(images: int = 16) -> None:
+def cached_against_computed(images: int = 16) -> Row:
     """What keeping features on disk saves."""
     x = np.stack([s.pixels for s in simulate.aerial_scenes(range(images), size=224)])
     net = backbone.load("random")
@@ -65,30 +67,56 @@ def cached_against_computed(images: int = 16) -> None:
                 "cached": lambda: backbone.patch_features(net, x, cache=folder),
             }
         )
-    print(f"features from the cache: {taken['computed'] / taken['cached']:.0f} times faster than computing them")
+    return Row(
+        "features from the cache",
+        taken["computed"] / taken["cached"],
+        "ratio",
+        f"Features of {images} images that are kept on disk are read so many times faster than they are computed.",
+        "the speed of computing them",
+    )
 
 
-def simulator() -> None:
+def simulator(size: int = 512) -> Row:
     """Megapixels of simulated aerial landscape per second, as one process draws them."""
-    size = 512
     taken = seconds({"aerial": lambda: simulate.aerial(7, size)})
-    print(f"simulated aerial scenes: {size**2 / 1e6 / taken['aerial']:.2f} megapixels/s")
+    return Row(
+        "simulated aerial scenes",
+        size**2 / 1e6 / taken["aerial"],
+        "megapixels/s",
+        f"One process draws simulated landscapes of {size} x {size} pixels at this rate.",
+        target=("at least", 0.5),
+    )
+
+
+PARTS: dict[str, Callable[[], list[Row]]] = {
+    "features": lambda: [*map(features_against_matrix_product, ("fp32", "bf16")), cached_against_computed()],
+    "simulator": lambda: [simulator()],
+    "crf": bench_crf.run,
+    "stego": bench_stego.run,
+    "contrastive": bench_contrastive.run,
+    "mapping": bench_mapping.run,
+    "workers": bench_mapping.workers,
+    "memory": bench_mapping.memory,
+}
+LONG: dict[str, Callable[[], list[Row]]] = {"memory_embedded": bench_mapping.memory_embedded}  # only when asked for
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the parts, print their rows and, if asked, keep them."""
+    parser = argparse.ArgumentParser("python tests/bench.py", description="Measure speed as ratios, in one run.")
+    parser.add_argument("--only", nargs="+", metavar="PART", choices=[*PARTS, *LONG], help=f"of {', '.join(PARTS)}; "
+                        f"long: {', '.join(LONG)}")  # fmt: skip
+    parser.add_argument("--keep", action="store_true", help="put the rows in book/measured/performance.json")
+    asked = parser.parse_args(arguments)
+    print(f"{torch.get_num_threads()} threads")
+    for part in asked.only or PARTS:
+        torch.manual_seed(0)
+        rows = (PARTS | LONG)[part]()
+        print(*rows, sep="\n", flush=True)
+        if asked.keep:
+            keep(part, rows)
+    return 0
 
 
 if __name__ == "__main__":
-    torch.manual_seed(0)
-    print(f"{torch.get_num_threads()} threads")
-    for chosen in ("fp32", "bf16"):
-        features_against_matrix_product(chosen)
-    cached_against_computed()
-    simulator()
-    import bench_contrastive  # here, because they take `seconds` from this file
-    import bench_crf
-    import bench_mapping
-    import bench_stego
-
-    bench_crf.run()
-    bench_stego.run()
-    bench_contrastive.run()
-    bench_contrastive.whole_step()
-    bench_mapping.run()
+    sys.exit(main())

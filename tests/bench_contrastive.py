@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 
 import torch
+from bench_rows import Row
 from torch.nn import functional as F
 from tqdm import tqdm
 
@@ -74,17 +75,17 @@ def activations(net: unet.UNet, crop: int) -> int:
     return total
 
 
-def run(crops: tuple[int, ...] = (32, 64, 96), repeats: int = 3) -> list[dict]:
-    """Seconds per step, their ratio and memory for every crop size; printed, and returned one row per size."""
+def run(crops: tuple[int, ...] = (32, 64, 96), repeats: int = 3) -> list[Row]:
+    """Time per step of the plain way in steps of ours, and its memory, for every crop size; then a whole step."""
     generator, rows = torch.Generator().manual_seed(0), []
     net = co.fresh(co.BANDS, torch.rand(4, len(co.BANDS), 16, 16, generator=generator))
     head = co.Projection(net.dim)
     for crop in crops:
         a, b = sides(crop, generator)
         every = BATCH * int(_shared(a, b).min())
-        jobs = {"sampled": lambda a=a, b=b: sampled(net, head, a, b, generator)}
-        if matrices(every) <= LARGEST:
-            jobs["plain"] = lambda a=a, b=b: plain(net, head, a, b)
+        if matrices(every) > LARGEST:
+            raise ValueError(f"All pixels of crops of {crop} do not fit into memory; take smaller crops.")
+        jobs = {"sampled": lambda: sampled(net, head, a, b, generator), "plain": lambda: plain(net, head, a, b)}  # noqa: B023
         taken = {name: [] for name in jobs}
         for _ in tqdm(range(repeats + 1), leave=False):  # they take turns; the first round only warms up
             for name, job in jobs.items():
@@ -92,29 +93,34 @@ def run(crops: tuple[int, ...] = (32, 64, 96), repeats: int = 3) -> list[dict]:
                 job()
                 taken[name].append(time.perf_counter() - start)
         least = {name: min(times[1:]) for name, times in taken.items()}
-        row = {"crop": crop, "points": BATCH * POINTS, "pixels": every, **least}
-        row["sampled MB"], row["plain MB"] = (matrices(n) / 1e6 for n in (BATCH * POINTS, every))
-        row["network MB"] = activations(net, crop) / 1e6
-        rows.append(row)
-        ratio = f"cost {least['plain'] / least['sampled']:.1f} times as much" if "plain" in least else "were not run"
-        print(
-            f"crop {crop:3d}: {1 / least['sampled']:.1f} steps/s sampled; all {every} pixels {ratio}; "
-            f"similarities {row['sampled MB']:.1f} MB against {row['plain MB']:.0f} MB "
-            f"beside {row['network MB']:.0f} MB for the network"
+        rows.append(
+            Row(
+                f"contrastive step, all pixels, crop {crop}",
+                least["plain"] / least["sampled"],
+                "ratio",
+                f"A step with all {every} shared pixels takes so many times as long as one with {BATCH * POINTS} "
+                f"points ({1 / least['sampled']:.1f} steps/s); its similarities fill {matrices(every) / 1e6:.0f} MB "
+                f"instead of {matrices(BATCH * POINTS) / 1e6:.1f} MB, beside {activations(net, crop) / 1e6:.0f} MB for "
+                "the network.",
+                "the time of our step",
+            )
         )
-    return rows
+    return [*rows, whole_step()]
 
 
-def whole_step(batch_size: int = 16, crop: int = 32, steps: int = 20) -> None:
+def whole_step(batch_size: int = 16, crop: int = 32, steps: int = 20) -> Row:
     """Steps per second of `pretrain` as the chapter calls it, views and optimiser included."""
     images = torch.rand(32, len(co.BANDS), 64, 64, generator=torch.Generator().manual_seed(0))
     co.pretrain(images, steps=2, batch_size=batch_size, crop=crop)
     start = time.perf_counter()
     co.pretrain(images, steps=steps, batch_size=batch_size, crop=crop)
-    print(f"pre-training, {batch_size} patches, crop {crop}: {steps / (time.perf_counter() - start):.1f} steps/s")
+    return Row(
+        "contrastive pre-training",
+        steps / (time.perf_counter() - start),
+        "steps/s",
+        f"Whole steps as chapter 3 does them, views and optimiser included ({batch_size} patches, crop {crop}).",
+    )
 
 
 if __name__ == "__main__":
-    print(f"{torch.get_num_threads()} threads")
-    run()
-    whole_step()
+    print(*run(), sep="\n")

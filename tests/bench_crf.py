@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import torch
-from bench import seconds
+from bench_rows import Row, seconds
 from torch.nn import functional as F
 
 from lulc_utils import crf, simulate
@@ -26,7 +26,7 @@ def all_pairs(image: torch.Tensor, probabilities: torch.Tensor) -> torch.Tensor:
     return torch.exp(-0.5 * torch.cdist(x, x) ** 2) @ probabilities.flatten(1).T
 
 
-def run() -> None:
+def run() -> list[Row]:
     """Seconds of one image, of a matrix product and, extrapolated, of all pairs."""
     scene = simulate.aerial(7, SIZE)
     image, p = torch.from_numpy(scene.pixels), blurred_truth(scene)
@@ -41,13 +41,26 @@ def run() -> None:
         repeats=3,
     )
     pairs = ITERATIONS * taken["pairs"] * (SIZE / SMALL) ** 4  # N * N
-    print(
-        f"dense CRF {SIZE} x {SIZE}, {CLASSES} classes, {ITERATIONS} iterations: {taken['crf']:.2f} s, "
-        f"as long as {taken['crf'] / taken['product']:.0f} matrix products of 2048 x 2048; "
-        f"all pairs would take {pairs / 3600:.1f} h, {pairs / taken['crf']:.0f} times as long"
-    )
+    what = f"{SIZE} x {SIZE} pixels, {CLASSES} classes, {ITERATIONS} iterations"
+    return [
+        Row("dense CRF", taken["crf"], "s", f"The CRF of one image takes so long ({what}).", target=("at most", 3)),
+        Row(
+            "dense CRF in matrix products",
+            taken["crf"] / taken["product"],
+            "ratio",
+            f"The dense CRF of one image takes as long as so many matrix products ({what}).",
+            "the time of one product of two 2048 x 2048 matrices",
+        ),
+        Row(
+            "dense CRF by all pairs",
+            pairs / taken["crf"],
+            "ratio",
+            f"Comparing all pairs of pixels would take so many times as long, {pairs / 3600:.1f} hours; extrapolated "
+            f"from {SMALL} x {SMALL} pixels.",
+            "the time of our dense CRF",
+        ),
+    ]
 
 
 if __name__ == "__main__":
-    print(f"{torch.get_num_threads()} threads")
-    run()
+    print(*run(), sep="\n")

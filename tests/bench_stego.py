@@ -12,6 +12,7 @@ from collections.abc import Callable
 
 import numpy as np
 import torch
+from bench_rows import Row, seconds
 from torch.nn import functional as F
 
 from lulc_utils import backbone, evaluate, simulate, stego
@@ -89,10 +90,8 @@ def quality(net: stego.Stego, features: torch.Tensor, truth: np.ndarray, shifts:
     return loss, evaluate.scores(evaluate.confusion(truth, found, CLASSES))["miou"]
 
 
-def run() -> None:
+def run() -> list[Row]:
     """Ratios of seconds per step, and what both ways have learned after as many steps."""
-    from bench import seconds  # bench.py calls this function
-
     scenes = list(simulate.aerial_scenes(range(IMAGES), size=SIZE))
     pixels = np.stack([s.pixels for s in scenes])
     vit = backbone.load()
@@ -118,25 +117,52 @@ def run() -> None:
     )
     step = (taken["6"] - taken["1"]) / (5 * (IMAGES // BATCH))  # what training costs once is left out
     live = seconds({"two": theirs(through_vit, 2), "seven": theirs(through_vit, 7)}, repeats=1)
-    print(
-        f"STEGO, batch {BATCH}, {SIDE**2} samples, {stego.NEGATIVES} negatives, {vit.dim} -> {CODE} numbers, "
-        f"{features.shape[1]} x {features.shape[2]} patches: {1e3 * step:.0f} ms a step"
-    )
-    for name, times in (("kept features, head on full maps", taken), ("backbone in every step", live)):
-        print(f"  {name}: two groups {times['two'] / step:.1f} times as long, seven {times['seven'] / step:.1f} times")
+    what = f"batch {BATCH}, {SIDE**2} samples, {stego.NEGATIVES} negatives, {vit.dim} -> {CODE} numbers"
+    rows = [
+        Row("STEGO step", 1e3 * step, "ms", f"One training step of the head on kept features takes so long ({what}).")
+    ]
+    for name, words, times, wanted in (
+        ("head on full maps", "keeps the features but runs the head on all patches", taken, 20),
+        ("backbone in every step", "runs the backbone, too", live, 200),
+    ):
+        for groups, maps in (("two", "an image and its neighbour"), ("seven", "these and five negatives")):
+            rows.append(
+                Row(
+                    f"STEGO, {name}, {groups} groups",
+                    times[groups] / step,
+                    "ratio",
+                    f"A step that {words}, for the maps of {maps}, takes so many times as long as ours.",
+                    "the time of our step",
+                    ("at least", wanted) if groups == "seven" else None,
+                )
+            )
+    return rows + learned(lambda seed: ours(EPOCHS, seed), cached, (near, shifts, vit.dim), features, truth)
 
-    steps, results = EPOCHS * (IMAGES // BATCH), {"ours": [], "theirs": []}
+
+def learned(ours: Callable, cached: Callable, setting: tuple, features: torch.Tensor, truth: np.ndarray) -> list[Row]:
+    """Loss and mIoU of both ways after as many steps, means of three seeds: the faster one must not learn less."""
+    near, shifts, dim = setting
+    steps, results = EPOCHS * (IMAGES // BATCH), {"ours": [], "the authors'": []}
     for seed in range(3):
-        net, one_step = reference(cached, near, shifts, vit.dim, seed=seed)
+        net, one_step = reference(cached, near, shifts, dim, seed=seed)
         for _ in range(steps):
             one_step()
-        results["theirs"].append(quality(net, features, truth, shifts))
-        results["ours"].append(quality(ours(EPOCHS, seed), features, truth, shifts))
+        results["the authors'"].append(quality(net, features, truth, shifts))
+        results["ours"].append(quality(ours(seed), features, truth, shifts))
+    rows = []
     for name, values in results.items():
         (loss, miou), (loss_sd, miou_sd) = np.mean(values, 0), np.std(values, 0, ddof=1)
-        print(f"  {name}, {steps} steps, 3 seeds: loss {loss:.4f} +- {loss_sd:.4f}, mIoU {miou:.3f} +- {miou_sd:.3f}")
+        rows.append(
+            Row(
+                f"STEGO, mIoU {name}",
+                float(miou),
+                "mIoU",
+                f"After {steps} steps {name} way, mean of 3 seeds (standard deviation {miou_sd:.3f}); the loss is "
+                f"{loss:.4f} (standard deviation {loss_sd:.4f}).",
+            )
+        )
+    return rows
 
 
 if __name__ == "__main__":
-    print(f"{torch.get_num_threads()} threads")
-    run()
+    print(*run(), sep="\n")
