@@ -61,7 +61,7 @@ NO_WAY = (
 
 DUBAI_CLASSES = (
     LandCover("water", "#0072b2"),
-    LandCover("land (unpaved)", "#e6c79c"),
+    LandCover("land (unpaved)", "#f3d0ae"),
     LandCover("road", "#4d4d4d"),
     LandCover("building", "#d55e00"),
     LandCover("vegetation", "#00662f"),

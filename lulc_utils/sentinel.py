@@ -25,11 +25,11 @@ ESRI_CLASSES = (
     LandCover("water", "#0072b2"),
     LandCover("trees", "#00662f"),
     LandCover("flooded vegetation", "#56b4e9"),
-    LandCover("crops", "#f0e442"),
+    LandCover("crops", "#f3ed46"),
     LandCover("built", "#d55e00"),
-    LandCover("bare", "#e6c79c"),
-    LandCover("snow", "#ffffff"),
-    LandCover("rangeland", "#999933"),
+    LandCover("bare", "#f3d0ae"),
+    LandCover("snow", "#d7e2f5"),
+    LandCover("rangeland", "#979558"),
 )
 ESRI_NUMBERS = {1: 0, 2: 1, 3: 2, 4: 3, 5: 4, 6: 5, 7: 6, 9: 7}  # in the file -> index; 0 nothing, 8 cloud
 

@@ -71,15 +71,15 @@ IMPOSSIBLE = -0.05  # surface reflectance below this in 5 % of a band: the offse
 
 WORLDCOVER_CLASSES = (
     LandCover("trees", "#00662f"),
-    LandCover("shrubs", "#999933"),
-    LandCover("grass", "#88cc66"),
-    LandCover("crops", "#f0e442"),
+    LandCover("shrubs", "#979558"),
+    LandCover("grass", "#84c972"),
+    LandCover("crops", "#f3ed46"),
     LandCover("built-up", "#d55e00"),
-    LandCover("bare", "#e6c79c"),
-    LandCover("snow and ice", "#ffffff"),
+    LandCover("bare", "#f3d0ae"),
+    LandCover("snow and ice", "#d7e2f5"),
     LandCover("water", "#0072b2"),
     LandCover("wetland", "#56b4e9"),
-    LandCover("mangroves", "#009e73"),
+    LandCover("mangroves", "#1f9e7d"),
     LandCover("moss and lichen", "#bbbbbb"),
 )
 WORLDCOVER_NUMBERS = (10, 20, 30, 40, 50, 60, 70, 80, 90, 95, 100)  # in the file, in the order of the classes

@@ -38,10 +38,10 @@ AERIAL_CLASSES = (
     LandCover("building", "#d55e00"),
     LandCover("road", "#4d4d4d"),
     LandCover("water", "#0072b2"),
-    LandCover("bare", "#e6c79c"),
+    LandCover("bare", "#f3d0ae"),
     LandCover("tree", "#00662f"),
-    LandCover("crop", "#f0e442"),
-    LandCover("grass", "#7bc97b"),
+    LandCover("crop", "#f3ed46"),
+    LandCover("grass", "#84c972"),
 )
 SMALLEST = 64  # pixels: below, not even one building with its street fits
 PLACES = (  # longitude, latitude: farmland with towns, on five continents

@@ -15,12 +15,12 @@ from lulc_utils.simulate.seasons import Climate, Crop
 SATELLITE_CLASSES = (
     LandCover("water", "#0072b2"),
     LandCover("trees", "#00662f"),
-    LandCover("grass", "#7bc97b"),
-    LandCover("winter crop", "#f0e442"),
+    LandCover("grass", "#84c972"),
+    LandCover("winter crop", "#f3ed46"),
     LandCover("summer crop", "#e69f00"),
     LandCover("built", "#d55e00"),
-    LandCover("bare", "#e6c79c"),
-    LandCover("wetland", "#88d0f0"),
+    LandCover("bare", "#f3d0ae"),
+    LandCover("wetland", "#56b4e9"),
 )
 WATER, TREES, GRASS, WINTER, SUMMER, BUILT, BARE, WETLAND = range(8)
 
