@@ -1,0 +1,165 @@
+"""Sphinx extension: the reference of the package, made from its docstrings, with a link to each source line.
+
+Our docstrings are plain text, not reStructuredText: sentences with `code`, indented commands, and aligned lists of
+options. The directive `{api-reference}` shows the first as paragraphs and the others as they stand.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import pkgutil
+import re
+import sys
+from pathlib import Path
+
+from docutils import nodes
+from sphinx.util.docutils import SphinxDirective
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "book"))
+OPTION = re.compile(r"^\s*(?P<names>[*\w]+(, [*\w]+)*)(: |\s{2,})(?P<text>\S.*)$")
+
+
+def modules() -> dict[str, list[str]]:
+    """{part: names of modules}: those in reading order as CONTRIBUTING.md gives it, then the tools beside them."""
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf8")
+    order = re.search(r"in this order:\s*`([^`]+)`", text)
+    if not order:
+        raise ValueError("CONTRIBUTING.md no longer says `in this order: ...`; the API reference needs that list.")
+    ordered = re.findall(r"\w+", order[1])
+    package = importlib.import_module("lulc_utils")
+    found = {m.name for m in pkgutil.iter_modules(package.__path__) if not m.name.startswith("_")}
+    if missing := sorted(set(ordered) - found):
+        raise ValueError(f"CONTRIBUTING.md orders modules that do not exist: {', '.join(missing)}.")
+    return {"In reading order": ordered, "Tools": sorted(found - set(ordered))}
+
+
+def public(module) -> list[tuple[str, object]]:
+    """Functions and classes that a module offers: its __all__, or else what it defines without an underscore."""
+    names = getattr(module, "__all__", None) or [
+        name for name, thing in vars(module).items() if getattr(thing, "__module__", "") == module.__name__
+    ]
+    # unwrapped: the source of a context manager is ours, not that of contextlib
+    things = [(name, inspect.unwrap(getattr(module, name))) for name in names if not name.startswith("_")]
+    things = [(name, thing) for name, thing in things if inspect.isclass(thing) or inspect.isfunction(thing)]
+    return sorted(things, key=lambda pair: (inspect.getsourcefile(pair[1]), inspect.getsourcelines(pair[1])[1]))
+
+
+def signature(name: str, thing) -> str:
+    """`name(argument, ...)`, one argument a line where it would be long; a plain name for what has none."""
+    try:
+        found = inspect.signature(thing)
+    except ValueError:
+        return name
+    bare = [p.replace(annotation=inspect.Parameter.empty) for p in found.parameters.values()]
+    short = name + str(found.replace(parameters=bare, return_annotation=inspect.Signature.empty))
+    return short if len(short) <= 72 else re.sub(r"\((.*)\)$", _one_a_line, short)
+
+
+def _one_a_line(match: re.Match) -> str:
+    """(a, b=(1, 2)) with every argument on a line of its own; commas inside brackets stay."""
+    parts, depth, current = [], 0, ""
+    for letter in match[1]:
+        depth += (letter in "([{") - (letter in ")]}")
+        if letter == "," and depth == 0:
+            parts.append(current.strip())
+            current = ""
+        else:
+            current += letter
+    lines = ",\n    ".join([*parts, current.strip()])
+    return f"(\n    {lines},\n)"
+
+
+def words(text: str) -> list[nodes.Node]:
+    """Text and `code` as nodes."""
+    pieces = re.split(r"`([^`]+)`", " ".join(text.split()))
+    return [nodes.literal(p, p) if i % 2 else nodes.Text(p) for i, p in enumerate(pieces) if p]
+
+
+def described(docstring: str) -> list[nodes.Node]:
+    """The blocks of a docstring: paragraphs, lists of options, and what is indented or drawn as it stands."""
+    shown = []
+    for block in re.split(r"\n\s*\n", inspect.cleandoc(docstring)):
+        lines = block.splitlines()
+        if options := _options(lines):
+            shown.append(options)
+        elif all(line.startswith("    ") for line in lines):
+            shown.append(nodes.literal_block(block, inspect.cleandoc("\n" + block), language="text", classes=["wide"]))
+        else:
+            shown.append(nodes.paragraph("", "", *words(block)))
+    return shown
+
+
+def _options(lines: list[str]) -> nodes.definition_list | None:
+    """`name   what it does` in aligned columns, or None when the lines are something else."""
+    if len(lines) < 2 or not OPTION.match(lines[0]) or not re.match(r"^\s*[*\w, ]+\s{2,}\S", lines[0]):
+        return None
+    column = OPTION.match(lines[0]).start("text")
+    items: list[list[str]] = []
+    for line in lines:
+        start = OPTION.match(line)
+        if start and start.start("text") == column:
+            items.append([start["names"], start["text"]])
+        elif items and line.startswith(" " * (column - 1)):
+            items[-1][1] += " " + line.strip()
+        else:
+            return None
+    found = nodes.definition_list()
+    for name, text in items:
+        term = nodes.term("", "", nodes.literal(name, name))
+        found += nodes.definition_list_item("", term, nodes.definition("", nodes.paragraph("", "", *words(text))))
+    return found
+
+
+class ApiReference(SphinxDirective):
+    """The whole reference as sections: part, module, function."""
+
+    def run(self) -> list[nodes.Node]:
+        """One section for each part."""
+        self.env.note_reread()  # the source lies outside the book's own files
+        return [self.part(title, names) for title, names in modules().items()]
+
+    def part(self, title: str, names: list[str]) -> nodes.section:
+        """A group of modules."""
+        section = self.section(title, nodes.make_id(f"api {title}"))
+        section += [self.module(name) for name in names]
+        return section
+
+    def module(self, name: str) -> nodes.section:
+        """What a module is for, and all that it offers."""
+        module = importlib.import_module(f"lulc_utils.{name}")
+        section = self.section(f"lulc_utils.{name}", nodes.make_id(f"api {name}"))
+        section += described(module.__doc__)
+        for title, thing in public(module):
+            section += self.entry(name, title, thing)
+        return section
+
+    def entry(self, module: str, name: str, thing) -> nodes.section:
+        """Signature, description and address of one function or class."""
+        import stamp
+
+        repository, ref = stamp.repository()
+        section = self.section(name, nodes.make_id(f"api {module} {name}"))
+        shown = signature(name, thing)
+        section += nodes.literal_block(shown, shown, language="python")
+        section += described(thing.__doc__ or "")
+        path = Path(inspect.getsourcefile(thing)).relative_to(ROOT).as_posix()
+        line = inspect.getsourcelines(thing)[1]
+        link = nodes.reference(
+            "", f"source of {name}", refuri=f"https://github.com/{repository}/blob/{ref}/{path}#L{line}"
+        )
+        section += nodes.paragraph("", "", link, classes=["api-source"])
+        return section
+
+    def section(self, title: str, target: str) -> nodes.section:
+        """An empty section with a title and an address of its own."""
+        section = nodes.section(ids=[target], names=[])
+        section += nodes.title(title, title)
+        return section
+
+
+def setup(app):
+    """Register with Sphinx."""
+    app.add_directive("api-reference", ApiReference)
+    return {"parallel_read_safe": True}
