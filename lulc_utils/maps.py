@@ -15,6 +15,7 @@ from rasterio.warp import reproject, transform_bounds
 from .plot import class_map, rgb
 from .scene import UNLABELLED, Scene
 
+TILE_HOSTS = ("tile.openstreetmap.org",)  # all that a map may ask for, and only with `base_map=True`
 WEB_MERCATOR = "EPSG:3857"  # what the browser draws in: an image in any other system would sit askew
 
 
@@ -54,6 +55,17 @@ def comparison(left: Scene, right: Scene, *, pixels: int = 256, opacity: float =
     drawn.get_root().html.add_child(folium.Element(_legend(left) + _sliders(left, right, opacity)))
     _Divider().add_to(drawn)
     return drawn
+
+
+class _Map(folium.Map):
+    """A map whose frame has a title in English, by which a screen reader announces it."""
+
+    title = ""
+
+    def _repr_html_(self, **kwargs) -> str:
+        shown = super()._repr_html_(**kwargs)
+        titled = shown.replace("<iframe ", f'<iframe title="{html.escape(self.title)}" ', 1)
+        return titled.replace("&lt;html&gt;", "&lt;html lang=&quot;en&quot;&gt;", 1)
 
 
 class _Divider(MacroElement):
@@ -99,7 +111,8 @@ def _sliders(left: Scene, right: Scene, opacity: float) -> str:
 def _empty_map(scene: Scene, base_map: bool) -> folium.Map:
     """A map of the scene's surroundings with nothing on it but, if wanted, OpenStreetMap."""
     west, south, east, north = scene.bounds_latlon()
-    drawn = folium.Map(tiles=None, control_scale=True, zoom_control=True)
+    drawn = _Map(tiles=None, control_scale=True, zoom_control=True)
+    drawn.title = f"Map of {scene.name} ({scene.source})"
     # only Leaflet itself: folium's other scripts and fonts are for things this map does not have
     drawn.default_js = [(name, url) for name, url in drawn.default_js if name == "leaflet"]
     drawn.default_css = [(name, url) for name, url in drawn.default_css if name == "leaflet_css"]

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT / "book"))
+sys.path[:0] = [str(ROOT / "book"), str(ROOT / "book" / "_ext")]
 matplotlib.use("Agg")
 
 LOCAL = ("file", "data", "blob", "about")  # addresses that a page opened from a folder may load

@@ -1,22 +1,27 @@
 """The built book, if there is one in _build/html (`make book`): nothing broken, nothing that needs the network."""
 
+import os
 import re
+from functools import cache
 from pathlib import Path
 from urllib.parse import urlparse
 
 import pytest
 import run_chapters
 import stamp
+import yaml
 from bs4 import BeautifulSoup
 
 ROOT = Path(__file__).resolve().parents[1]
-HTML = ROOT / "_build" / "html"
-PAGES = ["book/welcome", "book/how_to_use", "book/data", "book/simulated_satellite", "book/references"]
-PAGES += [f"notebooks/{chapter}" for chapter in run_chapters.chapters()]
+HTML = Path(os.environ.get("LULC_HTML", ROOT / "_build" / "html"))
+TOC = yaml.safe_load((ROOT / "_toc.yml").read_text(encoding="utf8"))
+PAGES = [TOC["root"], *(entry["file"] for part in TOC["parts"] for entry in part["chapters"])]
+MB = 1e6
 
 pytestmark = pytest.mark.skipif(not HTML.exists(), reason="the book is not built; run `make book` first")
 
 
+@cache
 def soup(page):
     return BeautifulSoup((HTML / f"{page}.html").read_text(encoding="utf8"), "html.parser")
 
@@ -37,18 +42,24 @@ def test_no_error_reached_the_page(page):
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_every_picture_has_alt_text(page):
+def test_every_picture_has_alt_text_and_a_caption(page):
     for image in article(page).find_all("img"):
         assert len(image.get("alt", "")) > 10, image.get("src")
+        caption = (image.find_parent("figure") or image).find("figcaption")
+        assert caption and len(caption.get_text()) > 40, f"{image.get('src')} has no caption"
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_frame_has_a_title_and_every_table_a_head(page):
+    for frame in article(page).find_all("iframe"):
+        assert len(frame.get("title", "")) > 10
+    for table in article(page).find_all("table"):
+        assert table.find("th"), table.get_text()[:60]
 
 
 @pytest.mark.parametrize("chapter", run_chapters.chapters())
-def test_every_chapter_has_captioned_figures_and_a_launch_link_to_a_tracked_file(chapter):
-    page = article(f"notebooks/{chapter}")
-    figures = page.find_all("figure")
-    assert len(figures) >= 4
-    for figure in figures:
-        assert figure.find("img") and len(figure.find("figcaption").get_text()) > 40
+def test_every_chapter_has_figures_and_a_launch_link_to_a_tracked_file(chapter):
+    assert len(article(f"notebooks/{chapter}").find_all("figure")) >= 4
     name, ref = stamp.repository()
     links = {a["href"] for a in soup(f"notebooks/{chapter}").find_all("a", href=re.compile("colab.research"))}
     assert links == {f"https://colab.research.google.com/github/{name}/blob/{ref}/notebooks/{chapter}.ipynb"}
@@ -90,3 +101,40 @@ def test_the_data_page_lists_every_data_set():
 
     text = article("book/data").get_text()
     assert all(data.about(name)["title"] in text for name in data.names())
+
+
+def test_the_site_is_small():
+    assert sum(f.stat().st_size for f in HTML.rglob("*") if f.is_file()) <= 60 * MB
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_page_with_its_pictures_is_small(page):
+    file = HTML / f"{page}.html"
+    pictures = {file.parent / i["src"] for i in article(page).find_all("img") if not urlparse(i["src"]).scheme}
+    assert file.stat().st_size + sum(p.stat().st_size for p in pictures) <= 3 * MB
+
+
+def test_the_site_carries_no_scripts_that_no_page_loads():
+    static = HTML / "_static"
+    assert (static / "mathjax" / "tex-chtml.js").exists()
+    for pattern in ("mathjax/tex-svg*", "mathjax/mml-*", "*thebe*", "scripts/*.map"):
+        assert not list(static.glob(pattern)), pattern
+    assert not [p for p in PAGES if "unpkg.com" in (HTML / f"{p}.html").read_text(encoding="utf8")]
+
+
+def test_mends_are_made_once_and_only_where_needed():
+    import accessible
+    import offline
+
+    broken = (
+        '<div role="list" class="citation-list"><div class="citation" id="a" role="doc-biblioentry"></div></div>'
+        '<table><tr><th class="head"><p></p></th><th class="head"><p>size</p></th></tr></table>'
+        '<div id="pst-primary-sidebar" class="bd-sidebar"></div>'
+    )
+    mended = accessible.mend(broken)
+    assert accessible.mend(mended) == mended
+    parts = BeautifulSoup(mended, "html.parser")
+    assert parts.find(id="a")["role"] == "listitem" and len(parts.find_all("th")) == 1
+    assert parts.find(id="pst-primary-sidebar")["role"] == "region"
+    script = '<script src="https://cdn.jsdelivr.net/npm/leaflet@1.9.3/dist/leaflet.js"></script>'
+    assert offline.local_leaflet(script, "../") == '<script src="../_static/leaflet/leaflet.js"></script>'

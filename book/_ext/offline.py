@@ -1,7 +1,9 @@
-"""Sphinx extension: the built pages draw their maps without the network.
+"""Sphinx extension: the built pages need no network, and the site carries nothing that no page uses.
 
-folium writes pages that load Leaflet from a content network. After the build, Leaflet is copied from the package
-`xstatic-leaflet` into the site and every address in the pages is changed to that copy.
+folium writes maps that load Leaflet from a content network. After the build, Leaflet is copied from the package
+`xstatic-leaflet` into the site and every address in the pages is changed to that copy. The formula renderer comes
+from the package `sphinx-mathjax-offline`, whose bundles for other formats go again. Code that would run cells on
+somebody's server (thebe) is left out: the chapters are run in Colab or at home.
 """
 
 import re
@@ -11,27 +13,49 @@ from pathlib import Path
 from xstatic.pkg import leaflet
 
 ADDRESS = re.compile(r"https://cdn\.jsdelivr\.net/npm/leaflet@[\d.]+/dist/(leaflet\.(?:js|css))")
+# The pages load tex-chtml.js, its fonts and, when a reader asks for them in the menu, its extensions.
+UNUSED = (
+    *("mathjax/mml-*.js", "mathjax/tex-svg*.js", "mathjax/tex-mml-*.js", "mathjax/tex-chtml-full*.js"),
+    *("mathjax/node-main.js", "mathjax/latest.js", "sphinx-thebe.*", "scripts/*.map", "styles/*.map"),
+)
 
 
-def use_local_leaflet(app, exception):
-    """Copy Leaflet into _static and point every page at it, relative to where the page lies."""
+def local_leaflet(html: str, to_root: str) -> str:
+    """The page with the addresses of Leaflet pointing into the site; `to_root` is "../" for a page one folder deep."""
+    return ADDRESS.sub(rf"{to_root}_static/leaflet/\1", html)
+
+
+def leave_out_thebe(app, pagename, templatename, context, doctree):
+    """No page loads the scripts and styles of thebe, which fetches itself from the network."""
+    for kind in ("script_files", "css_files"):
+        context[kind] = [f for f in context.get(kind, []) if "thebe" not in _words(f)]
+
+
+def _words(file) -> str:
+    return f"{getattr(file, 'filename', file)} {getattr(file, 'attributes', {}).get('body', '')}".lower()
+
+
+def finish(app, exception):
+    """Point maps at the site's own Leaflet, and remove what no page loads."""
     if exception or app.builder.format != "html":
         return
     out = Path(app.outdir)
-    target = out / "_static" / "leaflet"
-    used = False
     for page in out.rglob("*.html"):
         text = page.read_text(encoding="utf8")
-        to_root = "../" * (len(page.relative_to(out).parts) - 1)
-        local, found = ADDRESS.subn(rf"{to_root}_static/leaflet/\1", text)
-        if found:
+        local = local_leaflet(text, "../" * (len(page.relative_to(out).parts) - 1))
+        if local != text:
             page.write_text(local, encoding="utf8")
-            used = True
-    if used:
-        shutil.copytree(leaflet.BASE_DIR, target, ignore=shutil.ignore_patterns("*.map", "*src*"), dirs_exist_ok=True)
+    static = out / "_static"
+    shutil.copytree(
+        leaflet.BASE_DIR, static / "leaflet", ignore=shutil.ignore_patterns("*.map", "*src*"), dirs_exist_ok=True
+    )
+    for pattern in UNUSED:
+        for file in static.glob(pattern):
+            file.unlink()
 
 
 def setup(app):
-    """Register with Sphinx."""
-    app.connect("build-finished", use_local_leaflet)
+    """Register with Sphinx, after the extensions that copy the files (their priority is 500)."""
+    app.connect("html-page-context", leave_out_thebe, priority=900)
+    app.connect("build-finished", finish, priority=900)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

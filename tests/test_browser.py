@@ -1,0 +1,217 @@
+"""The built book in a real browser, opened from its folder with every other host blocked.
+
+Each page is loaded once; all that is asked of it is asked there. Needs Chromium (see `browser` in conftest.py) and
+the book in _build/html, or where LULC_HTML points.
+"""
+
+from urllib.parse import urlparse
+
+import pytest
+from axe_playwright_python.base import AXE_SCRIPT
+from conftest import watch
+from test_html import HTML, PAGES
+
+from lulc_utils.maps import TILE_HOSTS
+
+pytestmark = pytest.mark.skipif(not HTML.exists(), reason="the book is not built; run `make book` first")
+
+WIDE, NARROW = {"width": 1200, "height": 900}, {"width": 320, "height": 700}
+COLOR_RULES = ["color-contrast", "link-in-text-block"]  # the theme changes colours and nothing else
+# axe measures every word of every line of code, minutes for a chapter; a kind of token looks the same everywhere, so
+# one of each kind and ground stays, and the others become plain text (which is measured too).
+ONE_TOKEN_OF_EACH_KIND = """() => {
+  const seen = new Set(), again = [];
+  for (const token of document.querySelectorAll('.highlight pre span')) {
+    const ground = token.closest('.cell_input, .cell_output, .admonition, article').className;
+    const kind = `${token.className} on ${ground}`;
+    seen.has(kind) ? again.push(token) : seen.add(kind);
+  }
+  for (const token of again) token.replaceWith(...token.childNodes);
+}"""
+FORMULAS = """() => [document.querySelectorAll('.math').length, document.querySelectorAll('mjx-container').length,
+                      document.querySelectorAll('mjx-merror').length]"""
+PICTURES_MISSING = """() => [...document.querySelectorAll('article img')]
+  .filter(i => !(i.complete && i.naturalWidth > 0)).map(i => i.src)"""
+MAP_IMAGES = """() => [...document.querySelectorAll('.leaflet-container img.leaflet-image-layer')]
+  .map(i => i.naturalWidth * i.getBoundingClientRect().width)"""
+# What a reader cannot reach by scrolling: it ends right of the window, and no box around it scrolls.
+STICKS_OUT = """() => {
+  const width = document.documentElement.clientWidth, found = [];
+  if (document.documentElement.scrollWidth > width) found.push(`the page, ${document.documentElement.scrollWidth} px`);
+  for (const e of document.querySelectorAll('article *')) {
+    const box = e.getBoundingClientRect();
+    if (box.right <= width + 1 || box.width < 2 || e.closest('mjx-assistive-mml')) continue;
+    let around = e;
+    while (around.tagName !== 'ARTICLE' && !/auto|scroll/.test(getComputedStyle(around).overflowX))
+      around = around.parentElement;
+    if (around.tagName === 'ARTICLE' || around.getBoundingClientRect().right > width + 1)
+      found.push(`${e.tagName}.${e.className.baseVal ?? e.className}: ${e.textContent.trim().slice(0, 40)}`);
+  }
+  return found.slice(0, 5);
+}"""
+PRINTED = """() => {
+  dispatchEvent(new Event('beforeprint'));
+  const shown = e => e.getClientRects().length > 0 && getComputedStyle(e).visibility !== 'hidden';
+  const extra = [...document.querySelectorAll('.bd-sidebar, .bd-header-article, .prev-next-area, .copybtn')];
+  const article = document.querySelector('article');
+  const result = {extra: extra.filter(shown).map(e => e.className), theme: document.documentElement.dataset.theme,
+                  share: article.getBoundingClientRect().width / innerWidth, text: article.innerText.length,
+                  open: [...document.querySelectorAll('details.hide')].filter(d => d.open).length};
+  dispatchEvent(new Event('afterprint'));
+  return result;
+}"""
+
+
+@pytest.fixture(scope="module")
+def one_page(browser):
+    """One page that visits all others in turn: scripts that are compiled once make that twice as fast."""
+    context = browser.new_context()
+    page = context.new_page()
+    watch(page)
+    yield page
+    context.close()
+
+
+def address(page: str) -> str:
+    return (HTML / f"{page}.html").as_uri()
+
+
+def opened(page, name: str):
+    """The page, loaded in a wide window, with its formulas set."""
+    page.requests_out.clear()
+    page.errors.clear()
+    page.set_viewport_size(WIDE)
+    page.goto(address(name))
+    page.evaluate("() => window.MathJax?.startup?.promise")
+    page.add_style_tag(content="* { transition: none !important; animation: none !important; }")
+    return page
+
+
+def set_theme(page, theme: str) -> None:
+    page.evaluate("theme => { document.documentElement.dataset.theme = theme; }", theme)
+
+
+def violations(page, rules: list[str] | None = None) -> list[str]:
+    """What axe-core finds serious or critical, frames included; all rules, or only these."""
+    for frame in page.frames:
+        if not frame.evaluate("'axe' in window"):
+            frame.evaluate(AXE_SCRIPT)
+    options = {"resultTypes": ["violations"], "preload": False}  # what it would preload only serves rules for media
+    if rules:
+        options["runOnly"] = {"type": "rule", "values": rules}
+    found = page.evaluate("options => axe.run(options)", options)["violations"]
+    return [
+        f"{v['impact']} {v['id']}, {len(v['nodes'])} times, first at {v['nodes'][0]['target']}: "
+        f"{v['nodes'][0]['html'][:120]}"
+        for v in found
+        if v["impact"] in ("serious", "critical")
+    ]
+
+
+def check_it_is_complete(page) -> None:
+    """Nothing but tiles was asked of other hosts; no error; formulas, pictures and maps are drawn."""
+    asked = {urlparse(a).hostname for a in page.requests_out}
+    assert asked <= set(TILE_HOSTS), f"asks other hosts: {asked}"
+    assert not page.errors
+    wanted, drawn, failed = page.evaluate(FORMULAS)
+    assert drawn >= wanted and not failed, f"{wanted} formulas, {drawn} drawn, {failed} failed"
+    assert not page.evaluate(PICTURES_MISSING)
+    for frame in page.frames[1:]:
+        if "leaflet" in frame.content():
+            areas = frame.evaluate(MAP_IMAGES)
+            assert areas and min(areas) > 0, "a map without its image"
+
+
+def check_it_is_accessible(page) -> None:
+    """No serious or critical violation of axe-core in the light or the dark theme."""
+    page.evaluate(ONE_TOKEN_OF_EACH_KIND)
+    set_theme(page, "light")
+    assert not violations(page), "light theme"
+    set_theme(page, "dark")
+    assert not violations(page, COLOR_RULES), "dark theme"
+
+
+def check_it_fits_a_narrow_window(page) -> None:
+    """At 320 px the page does not scroll sideways, and what does scroll can be reached with the keyboard."""
+    page.set_viewport_size(NARROW)
+    assert not page.evaluate(STICKS_OUT)
+    page.wait_for_timeout(400)  # the theme looks for boxes that scroll a moment after the window has changed
+    assert not violations(page, ["scrollable-region-focusable"])
+
+
+def check_it_prints(page) -> None:
+    """On paper there is only the text, dark on white, with the solutions folded as on the screen."""
+    page.emulate_media(media="print")
+    printed = page.evaluate(PRINTED)
+    page.emulate_media(media="screen")
+    assert not printed["extra"] and printed["theme"] == "light" and printed["open"] == 0
+    assert printed["share"] > 0.8 and printed["text"] > 100, printed
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_a_page_is_complete_accessible_narrow_and_printable(one_page, name):
+    page = opened(one_page, name)
+    check_it_is_complete(page)
+    check_it_is_accessible(page)
+    check_it_fits_a_narrow_window(page)
+    check_it_prints(page)
+
+
+@pytest.mark.parametrize("name", ["search", "genindex"])
+def test_pages_made_by_the_tools_are_complete_and_accessible(one_page, name):
+    if not (HTML / f"{name}.html").exists():
+        pytest.skip(f"this book has no {name} page")
+    page = opened(one_page, name)
+    check_it_is_complete(page)
+    check_it_is_accessible(page)
+    check_it_fits_a_narrow_window(page)
+
+
+def test_the_front_page_is_readable_at_once(offline_page):
+    """One second is what we want; three, so that a busy machine does not fail."""
+    page = offline_page
+    page.goto((HTML / "index.html").as_uri())
+    page.wait_for_url(address(PAGES[0]))
+    page.wait_for_load_state()
+    loaded = page.evaluate("performance.getEntriesByType('navigation')[0].domContentLoadedEventEnd")
+    painted = page.evaluate("performance.getEntriesByName('first-contentful-paint')[0].startTime")
+    print(f"front page: first text after {painted:.0f} ms, document complete after {loaded:.0f} ms")
+    assert painted < 3000 and loaded < 3000
+
+
+def test_search_answers_with_links_that_exist(offline_page):
+    page = opened(offline_page, PAGES[0])
+    page.keyboard.press("Control+k")
+    page.keyboard.type("pseudo-labels")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/search.html?q=pseudo-labels*")
+    page.wait_for_function("document.querySelector('#search-results')?.innerText.includes('finished')")
+    links = page.eval_on_selector_all("#search-results ul.search a", "found => found.map(a => a.href)")
+    folder = HTML.as_uri()
+    missing = [a for a in links if not (HTML / urlparse(a).path.removeprefix(urlparse(folder).path + "/")).exists()]
+    assert any("pseudo_labels.html" in a for a in links) and not missing
+    assert not page.requests_out and not page.errors
+
+
+def test_the_theme_switch_switches_and_is_remembered(offline_page):
+    page = opened(offline_page, PAGES[0])
+    seen = set()
+    for _ in range(3):
+        page.locator("button.theme-switch-button:visible").first.click()
+        seen.add(page.evaluate("document.documentElement.dataset.mode"))
+    assert seen == {"light", "dark", "auto"}
+    page.locator("button.theme-switch-button:visible").first.click()
+    before = page.evaluate("document.documentElement.dataset.theme")
+    page.reload()
+    assert page.evaluate("document.documentElement.dataset.theme") == before
+    assert not page.errors
+
+
+def test_a_folded_solution_opens_with_the_keyboard(offline_page):
+    page = opened(offline_page, next(p for p in PAGES if p.endswith("00_start_here")))
+    solution = page.locator("details.hide").first
+    code = solution.locator("pre").first
+    assert not code.is_visible()
+    solution.locator("summary").focus()
+    page.keyboard.press("Enter")
+    assert code.is_visible()
