@@ -125,7 +125,7 @@ def build_environment(folder: Path) -> Path:
     chosen, replaced = installable(preinstalled(), _available(python))
     print("\n".join(replaced) or "Every version is Colab's own.", flush=True)
     wanted = [f"{name}=={version}" for name, version in chosen.items()]
-    subprocess.run([python, "-m", "pip", "install", "--quiet", *wanted, DRIVER], check=True)
+    subprocess.run([python, "-m", "pip", "install", "-qq", "--no-compile", *wanted, DRIVER], check=True)
     return python
 
 
