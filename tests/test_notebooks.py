@@ -123,12 +123,28 @@ def test_headings_badge_and_sections(path):
 
 
 @each_chapter
-def test_every_exercise_has_a_folded_solution(path):
-    text = "\n".join(source(c) for c in cells(path, "markdown"))
-    asked = len(re.findall(r"^### Exercise \d", text, re.M))
+def test_every_exercise_is_asked_solved_and_checked_in_this_order(path):
+    found, exercise = [], None
+    for cell in cells(path):
+        text, kind = source(cell), tags(cell) & {"solution", "check"}
+        for heading in re.finditer(r"^### Exercise (\d+): \w+", text, re.M):
+            assert exercise is None, f"exercise {exercise} has no check"
+            exercise, steps = int(heading[1]), []
+        assert not kind or exercise, f"outside of an exercise: {text[:60]}"
+        if cell["cell_type"] == "code" and exercise:
+            assert kind, f"between exercise {exercise} and its check stands: {text[:60]}"
+            steps.append(kind.pop())
+            if steps == ["solution", "check"]:
+                found, exercise = [*found, exercise], None
+    assert exercise is None and found == list(range(1, len(found) + 1)) and 2 <= len(found) <= 4
     solved = [c for c in cells(path, "code") if "solution" in tags(c)]
-    assert asked >= 2 and len(solved) == asked
-    assert all("hide-cell" in tags(c) for c in solved)
+    checked = [c for c in cells(path, "code") if "check" in tags(c)]
+    assert len(solved) == len(checked) == len(found)
+    assert all("hide-cell" in tags(c) for c in solved), "solutions are folded away"
+    assert not any(tags(c) & {"hide-cell", "hide-input", "remove-cell"} for c in checked), "checks are in sight"
+    for number, cell in zip(found, checked, strict=True):
+        assert re.search(r"^assert ", source(cell), re.M), f"check {number} asserts nothing"
+        assert f'print("Exercise {number}:' in source(cell) or f'print(f"Exercise {number}:' in source(cell)
 
 
 @each_chapter
