@@ -52,7 +52,8 @@ def test_the_papers_of_the_book_have_simulated_and_real_findings():
 
 
 def test_no_number_is_typed_into_the_findings():
-    allowed = r"\b(1|5|24|25|48|52|56|95) (%|clusters|points)|with 48|tile 3"  # shares of labels, sizes and levels, not results
+    # shares of labels, sizes and levels, not results
+    allowed = r"\b(1|5|24|25|48|52|56|95) (%|clusters|points)|with 48|tile 3"
     for claim in CLAIMS:
         for finding in claim["findings"]:
             text = claims_page.SLOT.sub("", finding["text"])

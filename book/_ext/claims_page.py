@@ -119,7 +119,8 @@ def claims_page(claims: list[dict], folder: Path) -> str:
             rows.append(f"| {finding['where']} | **{finding['verdict']}** | {filled_in(finding['text'], folder)} |")
         chapter = f"[chapter {int(number)}](../notebooks/{entry['chapter']})"
         sections.append(
-            f"## {entry['claim'].rstrip('.')}\n\nFrom{source or ' this book'}, measured in {chapter} with `{entry['command']}`.\n\n"
+            f"## {entry['claim'].rstrip('.')}\n\n"
+            f"From{source or ' this book'}, measured in {chapter} with `{entry['command']}`.\n\n"
             + "\n".join(rows)
         )
     return "\n\n".join(sections)
