@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PROFILE ?= quick
 .DEFAULT_GOAL := help
-.PHONY: help book test lab bench run measure lock clean
+.PHONY: help book test lab bench notebooks run student instructor measure colab lock clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -32,15 +32,26 @@ lab: .venv/.installed ## open the chapters in JupyterLab
 bench: .venv/.installed ## measure speed ratios, side by side in one run
 	$(BIN)/python tests/bench.py
 
-run: .venv/.installed ## run all chapters with papermill: make run PROFILE=quick|full (results in _build/runs)
+notebooks: .venv/.installed ## run all chapters with papermill: make notebooks PROFILE=quick|full (results in build/)
 	$(BIN)/python book/run_chapters.py --profile $(PROFILE)
+
+run: notebooks
+
+student: .venv/.installed ## copies of the chapters without solutions, in dist/student
+	$(BIN)/python book/student.py
+
+instructor: .venv/.installed ## full copies of the chapters, solutions unfolded, in dist/instructor
+	$(BIN)/python book/student.py --instructor
 
 measure: .venv/.installed ## run the chapters with real data and keep their numbers in book/measured
 	$(BIN)/python book/run_chapters.py --profile measured --keep-results
+
+colab: .venv/.installed ## rehearse chapter 0 in an environment like Colab's (needs the network, 6 GB for a while)
+	$(BIN)/python scripts/colab_rehearsal.py
 
 lock: ## resolve requirements.lock anew from pyproject.toml (needs uv)
 	uv pip compile --quiet --universal --python-version 3.10 --no-header --no-annotate --all-extras --upgrade \
 	  pyproject.toml --output-file requirements.lock
 
 clean: ## remove what was built; the environment and downloaded data stay
-	rm -rf _build dist .pytest_cache .ruff_cache
+	rm -rf _build build dist .pytest_cache .ruff_cache
