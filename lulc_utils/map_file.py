@@ -34,12 +34,10 @@ BLOCK = 512  # side of the tiles of the map, pixels
 
 def part_of(out: Path) -> Path:
     """Where the finished rows lie until the map is complete."""
-    """Where the finished rows lie until the map is complete."""
     return out.with_name(out.name + ".part")
 
 
 def state_of(out: Path) -> Path:
-    """Where it is noted what is done."""
     """Where it is noted what is done."""
     return out.with_name(out.name + ".state.json")
 
@@ -138,7 +136,6 @@ def write_rows(out: Path, row: int, labels: np.ndarray) -> None:
 
 def write_state(out: Path, settings: dict, done: dict) -> None:
     """Replace the note on what is done; it is on disk when this returns."""
-    """Replace the note on what is done; it is on disk when this returns."""
     new = state_of(out).with_name(state_of(out).name + ".part")
     with _written(out), new.open("w") as file:
         json.dump({"settings": settings, "done": done}, file, indent=1)
@@ -165,7 +162,6 @@ def finish(out: Path) -> None:
 
 
 def remove_unfinished(out: Path) -> None:
-    """Forget what was done."""
     """Forget what was done."""
     state_of(out).unlink(missing_ok=True)  # first: no state without its part
     part_of(out).unlink(missing_ok=True)

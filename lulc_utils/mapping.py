@@ -170,31 +170,33 @@ def _window_row(found: Iterator, row: Span, cols: list[Span], wait: np.ndarray, 
     wait [K, overlap, columns]: in, the share of the windows above; out, what waits for the windows below.
     """
     final = row.end - row.begin - row.fade_out  # rows
-    labels = np.full((final, cols[-1].end), UNLABELLED, np.uint8)
-    beside = None  # [K, rows, overlap]: what waits for the window to the right
-    for col, (p, valid) in zip(cols, found, strict=False):
+    labels = np.empty((final, cols[-1].end), np.uint8)
+    beside = None  # right ends of top, rows between and bottom: what waits for the window to the right
+    for col, answer in zip(cols, found, strict=False):
+        top, bottom = answer.top, answer.bottom
         if col.fade_in:
-            p[:, :, : col.fade_in] += beside
+            mine = top[:, :, : col.fade_in], answer.left, bottom[:, :, : col.fade_in]
+            for share, from_left in zip(mine, beside, strict=True):
+                share += from_left
         width = col.end - col.begin - col.fade_out
-        beside = p[:, :, width:].copy()
-        p, here = p[:, :, :width], slice(col.begin, col.begin + width)
+        beside = top[:, :, width:], answer.right, bottom[:, :, width:]
+        here = slice(col.begin, col.begin + width)
+        labels[:, here] = answer.labels[:final, :width]
+        _decide(labels[row.fade_in :, col.begin : col.begin + col.fade_in], answer.left)
         if row.fade_in:
-            p[:, : row.fade_in] += wait[:, :, here]
-        labels[:, here] = np.where(valid[:final, :width], _labels(p[:, :final]), UNLABELLED)
+            top = top[:, :, :width]
+            top += wait[:, :, here]
+            _decide(labels[: row.fade_in, here], top)
         if row.fade_out:
-            wait[:, :, here] = p[:, final:]
+            wait[:, :, here] = bottom[:, :, :width]
         if bar is not None:
             bar.update()
     return labels
 
 
-def _labels(p: np.ndarray) -> np.ndarray:
-    """argmax of [K, h, w] over K, the first on a tie, [h, w] uint8; np.argmax is several times slower here."""
-    best, label = p[0].copy(), np.zeros(p.shape[1:], np.uint8)
-    for k in range(1, len(p)):
-        np.copyto(label, k, where=p[k] > best)
-        np.maximum(best, p[k], out=best)
-    return label
+def _decide(labels: np.ndarray, p: np.ndarray) -> None:
+    """Set the labels [h, w] of a cross-over, whose shares [K, h, w] are complete; nodata stays."""
+    np.copyto(labels, windows.labels_of(p), where=labels != UNLABELLED)
 
 
 # -------------------------------------------------------------------------------------------------- what is asked

@@ -23,7 +23,7 @@ from rasterio.warp import calculate_default_transform
 from rasterio.windows import Window
 
 from lulc_utils import __version__, raster
-from lulc_utils.scene import LandCover
+from lulc_utils.scene import UNLABELLED, LandCover
 
 if TYPE_CHECKING:
     import torch
@@ -155,7 +155,47 @@ def grid_of(view) -> list:
     return [view.height, view.width, view.crs and view.crs.to_wkt(), list(view.transform)[:6]]
 
 
-def compute_elsewhere(job: Job, where: tuple[Span, Span]) -> tuple[np.ndarray, np.ndarray]:
+class Answer(NamedTuple):
+    """What one window says about its begin..end, rows x columns: classes where it alone counts, else what to add up.
+
+    labels   uint8 [rows, columns]; UNLABELLED where there are no data, of no meaning in the four strips
+    top, bottom   probabilities times weights in the cross-overs with the windows above and below, [K, fade, columns]
+    left, right   the same beside, in the rows between top and bottom, [K, rows between, fade]
+    """
+
+    labels: np.ndarray
+    top: np.ndarray
+    bottom: np.ndarray
+    left: np.ndarray
+    right: np.ndarray
+
+
+def labels_of(p: np.ndarray) -> np.ndarray:
+    """argmax of [K, h, w] over K, the first on a tie, [h, w] uint8; np.argmax is several times slower here."""
+    best, label = p[0].copy(), np.zeros(p.shape[1:], np.uint8)
+    for k in range(1, len(p)):
+        np.copyto(label, k, where=p[k] > best)
+        np.maximum(best, p[k], out=best)
+    return label
+
+
+def _answer(p: np.ndarray, valid: np.ndarray, row: Span, col: Span) -> Answer:
+    """Of [K, rows, columns] and [rows, columns], what others need: a third to a half of the numbers."""
+    height, width = valid.shape
+    between, inner = slice(row.fade_in, height - row.fade_out), slice(col.fade_in, width - col.fade_out)
+    labels = np.where(valid, np.uint8(0), np.uint8(UNLABELLED))
+    own = labels[between, inner]
+    np.copyto(own, labels_of(p[:, between, inner]), where=valid[between, inner])
+    return Answer(
+        labels,
+        p[:, : row.fade_in],
+        p[:, height - row.fade_out :],
+        p[:, between, : col.fade_in],
+        p[:, between, width - col.fade_out :],
+    )
+
+
+def compute_elsewhere(job: Job, where: tuple[Span, Span]) -> Answer:
     """`compute` where nothing is open yet, with one thread: Dask runs as many of these as the machine has cores."""
     if "torch" in sys.modules:  # loaded by the model, if it needs it
         sys.modules["torch"].set_num_threads(1)
@@ -173,11 +213,12 @@ def compute_elsewhere(job: Job, where: tuple[Span, Span]) -> tuple[np.ndarray, n
             raise ValueError(
                 f"A worker sees another {job.settings['source']} than this machine; they must be the same."
             )
-        return compute(view, job, *where)
+        # strips that are copies: only such travel without the rest of the window and without being copied again
+        return Answer(*(np.ascontiguousarray(part) for part in compute(view, job, *where)))
 
 
-def compute(view, job: Job, row: Span, col: Span) -> tuple[np.ndarray, np.ndarray]:
-    """(probabilities times weights [K, rows, cols] float32, valid [rows, cols] bool) of the part that counts."""
+def compute(view, job: Job, row: Span, col: Span) -> Answer:
+    """Read one window and ask the model."""
     classes, bands = len(job.settings["classes"]), job.settings["bands"]
     where = Window(col.start, row.start, col.stop - col.start, row.stop - row.start)
     try:
@@ -190,7 +231,8 @@ def compute(view, job: Job, row: Span, col: Span) -> tuple[np.ndarray, np.ndarra
         ) from error
     used = np.s_[row.begin - row.start : row.end - row.start, col.begin - col.start : col.end - col.start]
     if not valid.any():
-        return np.zeros((classes, row.end - row.begin, col.end - col.begin), np.float32), valid[used]
+        nothing = np.zeros((classes, row.end - row.begin, col.end - col.begin), np.float32)
+        return _answer(nothing, valid[used], row, col)
     if not valid.all():
         mean = pixels.mean((1, 2), where=valid, dtype=np.float64)
         pixels = np.where(valid, pixels, mean.astype(pixels.dtype)[:, None, None])
@@ -208,7 +250,7 @@ def compute(view, job: Job, row: Span, col: Span) -> tuple[np.ndarray, np.ndarra
         p *= weights(row)[:, None]
     if col.fade_in or col.fade_out:
         p *= weights(col)
-    return p, valid[used]
+    return _answer(p, valid[used], row, col)
 
 
 def _valid(view, bands, where: Window, pixels: np.ndarray) -> np.ndarray:

@@ -148,11 +148,11 @@ def workers(size: int = 1536, window: int = 256, overlap: int = 64) -> list[Row]
         def together(client, copies: int) -> None:
             client.gather([client.submit(alone, source, window, overlap, pure=False) for _ in range(copies)])
 
-        def pair(model: mapping.Model) -> dict:
-            return seconds({"1": lambda: on(one, model), "2": lambda: on(two, model)}, repeats=3)
+        def pair(model: mapping.Model, repeats: int = 3) -> dict:
+            return seconds({"1": lambda: on(one, model), "2": lambda: on(two, model)}, repeats)
 
-        network, wait = pair(embedded_stego()), pair(waiting(0.2))
-        apart = seconds({"1": lambda: together(one, 1), "2": lambda: together(two, 2)}, repeats=3)
+        network, wait = pair(embedded_stego()), pair(waiting(0.2), 1)
+        apart = seconds({"1": lambda: together(one, 1), "2": lambda: together(two, 2)}, repeats=1)
         driver = seconds({"2": lambda: on(two, CHEAP)}, repeats=3)
     pixels = size**2 / 1e6
     what = f"{size} x {size} pixels, windows of {window}, overlap {overlap}"
@@ -246,7 +246,7 @@ def memory(sizes: tuple[int, int] = (4096, 16384)) -> list[Row]:
     return _memory_rows(sizes, tuple(peak_memory(n, "CHEAP") for n in sizes), "pixel-wise model", "by brightness")
 
 
-def memory_embedded(sizes: tuple[int, int] = (4096, 16384), every: int = 8) -> list[Row]:
+def memory_embedded(sizes: tuple[int, int] = (4096, 16384), every: int = 16) -> list[Row]:
     """Peak memory with the network: in every window of the smaller scene, in a part of those of the larger one."""
     row = len(mapping.spans(sizes[1], 512, 64))
     peaks = peak_memory(sizes[0], "embedded_stego()"), peak_memory(sizes[1], f"now_and_then({every}, {row})")

@@ -90,7 +90,7 @@ def test_an_overlap_that_does_not_fit_is_refused(window, overlap):
 
 def test_labels_are_the_argmax_and_the_first_on_a_tie():
     p = np.random.default_rng(0).integers(0, 4, (5, 40, 30)).astype(np.float32)
-    np.testing.assert_array_equal(mapping._labels(p), p.argmax(0))
+    np.testing.assert_array_equal(windows.labels_of(p), p.argmax(0))
 
 
 # ------------------------------------------------------------------------------------------------- the map
@@ -152,7 +152,7 @@ def test_memory_waits_only_for_the_rows_of_one_overlap(tmp_path, monkeypatch):
     carried, read = set(), set()
     whole, one = mapping._window_row, windows.compute
     monkeypatch.setattr(mapping, "_window_row", lambda *a: carried.add(a[3].shape) or whole(*a))
-    monkeypatch.setattr(windows, "compute", lambda *a: (r := one(*a), read.add(r[0].nbytes))[0])
+    monkeypatch.setattr(windows, "compute", lambda *a: (r := one(*a), read.add(sum(part.nbytes for part in r)))[0])
     for height in (100, 400):
         do(write(tmp_path / f"{height}.tif", noise(height, 90)), tmp_path / "m.tif", window=48, overlap=16)
     assert carried == {(3, 16, 90)}

@@ -178,6 +178,35 @@ def test_what_is_wrong_on_a_worker_is_said_here(tmp_path, source, light, monkeyp
         windows.compute_elsewhere(job, spans)
 
 
+def test_only_what_others_need_travels(source):
+    """Classes where a window counts alone, probabilities only in the cross-overs, nothing of the rest attached."""
+    spans = mapping.spans(211, 96, 16)[1], mapping.spans(307, 96, 16)[1]
+    with rasterio.open(source) as view:
+        settings = {
+            "version": mapping.__version__,
+            "source": "a.tif",
+            "grid": windows.grid_of(view),
+            "bands": [1, 2, 3],
+        }
+    settings["classes"] = [list(c) for c in CLASSES]
+    job = windows.Job(str(source), model(), (None, None, "bilinear"), settings, local=True)
+    answer = windows.compute_elsewhere(job, spans)
+    rows, cols = (span.end - span.begin for span in spans)
+    assert answer.labels.shape == (rows, cols) and answer.labels.dtype == np.uint8
+    assert answer.top.shape == answer.bottom.shape == (3, 16, cols)
+    assert answer.left.shape == answer.right.shape == (3, rows - 32, 16)
+    assert all(part.base is None and part.flags.c_contiguous for part in answer[1:])
+    whole = 3 * 4 * rows * cols
+    assert sum(part.nbytes for part in answer) < 0.75 * whole
+
+
+def test_local_workers_have_one_thread_and_keep_their_memory(two):
+    found = two.run(lambda: dict(os.environ))
+    assert len(found) == 2
+    for environment in found.values():
+        assert environment["OMP_NUM_THREADS"] == "1" and "MALLOC_TRIM_THRESHOLD_" not in environment
+
+
 # ---------------------------------------------------------------------------------------------- the mechanism
 
 
