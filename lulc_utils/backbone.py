@@ -13,7 +13,7 @@ import os
 import sys
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
@@ -29,6 +29,8 @@ from timm.models.vision_transformer import VisionTransformer
 from torch import nn
 from torch.nn import functional as F
 from tqdm import tqdm
+
+from lulc_utils.rounding import bf16
 
 SHORT_NAMES = {
     "dino_vits16": "vit_small_patch16_224.dino",
@@ -284,21 +286,23 @@ def patch_features(
     images: np.ndarray | torch.Tensor,
     *,
     batch_size: int = 8,
+    blocks: int = 1,
     precision: str = "fp32",
     cache: str | Path | None = None,
     progress: bool = False,
 ) -> torch.Tensor:
-    """Features on the patch grid, [N, ceil(H / patch), ceil(W / patch), D]: last block, final norm applied.
+    """Features on the patch grid, [N, ceil(H / patch), ceil(W / patch), blocks * D], final norm applied.
 
-    precision   "fp32", or "bf16" for autocast (CPU or GPU); the result is float32 either way
+    blocks      how many of the last blocks, one after another, earliest first; 4 in DINO's linear protocol (ViT-S)
+
+    precision   "fp32", or "bf16" (CPU or GPU; quicker only with units for it); the result is float32 either way
     cache       folder for results (see `cache_folder`), keyed on model, weights, images and options
     progress    show a bar
 
     ValueError says in one sentence what is wrong with the images. Source: DINO, `get_intermediate_layers`.
     """
-    return _extract(
-        backbone, images, "patches", batch_size=batch_size, precision=precision, cache=cache, progress=progress
-    )
+    options = {"batch_size": batch_size, "precision": precision, "cache": cache, "progress": progress}
+    return _extract(backbone, images, "patches", blocks=blocks, **options)
 
 
 def cls_tokens(backbone: Backbone, images: np.ndarray | torch.Tensor, **options) -> torch.Tensor:
@@ -332,6 +336,7 @@ def _extract(
     output: str,
     *,
     batch_size: int = 8,
+    blocks: int = 1,
     precision: str = "fp32",
     cache: str | Path | None = None,
     progress: bool = False,
@@ -341,14 +346,18 @@ def _extract(
         raise ValueError(f"Unknown precision '{precision}'; choose 'fp32' or 'bf16'.")
     if batch_size < 1:
         raise ValueError(f"The batch size must be at least 1, not {batch_size}.")
+    depth = len(backbone.model.blocks) if output != "attention" else 1  # attention is that of the last block
+    if not 1 <= blocks <= depth:
+        raise ValueError(f"The number of blocks must lie between 1 and {depth}, not {blocks}.")
     images = _checked(images, backbone)
-    file = cache and Path(cache) / f"{_key(backbone, images, output, precision)}.npy"
+    what = output if blocks == 1 else f"{output} of {blocks} blocks"
+    file = cache and Path(cache) / f"{_key(backbone, images, what, precision)}.npy"
     if file and (kept := _read_cache(file, len(images))) is not None:
         return kept
     result = None
     starts = range(0, len(images), batch_size)
     for start in tqdm(starts, desc=backbone.name, unit="batch", disable=not progress):
-        part = _forward(backbone, images[start : start + batch_size], output, precision)
+        part = _forward(backbone, images[start : start + batch_size], output, blocks, precision)
         if result is None:
             result = torch.empty(len(images), *part.shape[1:])
         result[start : start + batch_size] = part
@@ -359,18 +368,32 @@ def _extract(
 
 
 @torch.inference_mode()
-def _forward(backbone: Backbone, images: torch.Tensor, output: str, precision: str) -> torch.Tensor:
+def _forward(backbone: Backbone, images: torch.Tensor, output: str, blocks: int, precision: str) -> torch.Tensor:
     """One batch on the model's device; float32."""
     model, device = backbone.model, next(backbone.model.parameters()).device
     x = _padded(_normalised(images.to(device), backbone), backbone.patch)  # [B, 3, h * patch, w * patch]
     h, w = x.shape[-2] // backbone.patch, x.shape[-1] // backbone.patch
-    with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
+    with bf16(device) if precision == "bf16" else nullcontext():
         if output == "attention":
             return _attention_to_patches(model, x).unflatten(-1, (h, w)).float()  # [B, heads, h, w]
-        found = model.forward_features(x).float()  # [B, prefix + h * w, D]
+        found = _tokens_of(model, x, blocks).float()  # [B, prefix + h * w, blocks * D]
     if output == "cls":
         return found[:, 0]
     return found if output == "tokens" else found[:, model.num_prefix_tokens :].unflatten(1, (h, w))
+
+
+def _tokens_of(model: nn.Module, x: torch.Tensor, blocks: int) -> torch.Tensor:
+    """[B, prefix + h * w, blocks * D]: what the last blocks put out, each after the final norm, earliest first."""
+    if blocks == 1:
+        return model.forward_features(x)
+    kept = []
+    hooks = [block.register_forward_hook(lambda _, __, out: kept.append(out)) for block in model.blocks[-blocks:]]
+    try:
+        model.forward_features(x)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return torch.cat([model.norm(out) for out in kept], -1)
 
 
 def _attention_to_patches(model: nn.Module, x: torch.Tensor) -> torch.Tensor:

@@ -13,6 +13,7 @@ from timm.models.vision_transformer import VisionTransformer
 from torch.nn import functional as F
 
 from lulc_utils import backbone as bb
+from lulc_utils import rounding
 
 GOLDEN = np.load(Path(__file__).parent / "golden" / "dino_11.npz", allow_pickle=False)
 TINY = {"img_size": 32, "patch_size": 8, "embed_dim": 48, "depth": 2, "num_heads": 3}
@@ -64,6 +65,20 @@ def test_attention_matches_the_dino_reference(golden_vit):
     assert not golden_vit.model.blocks[-1].attn.attn_drop._forward_pre_hooks
 
 
+def test_last_blocks_follow_one_another_as_in_timm(golden_vit):
+    x = torch.from_numpy(GOLDEN["vit_x"])
+    want = golden_vit.model.get_intermediate_layers(x, n=2, norm=True)  # 2 x [2, 16, 48]
+    found = bb.patch_features(golden_vit, GOLDEN["vit_x"], blocks=2)
+    assert found.shape == (2, 4, 4, 96)
+    assert torch.allclose(found, torch.cat(want, -1).unflatten(1, (4, 4)), atol=1e-6)
+    assert torch.equal(found[..., 48:], bb.patch_features(golden_vit, GOLDEN["vit_x"]))
+    assert bb.cls_tokens(golden_vit, GOLDEN["vit_x"], blocks=2).shape == (2, 96)
+    assert not any(block._forward_hooks for block in golden_vit.model.blocks)
+    for call, most, blocks in ((bb.patch_features, 2, 0), (bb.patch_features, 2, 3), (bb.last_attention, 1, 2)):
+        with pytest.raises(ValueError, match=f"between 1 and {most}, not {blocks}"):
+            call(golden_vit, GOLDEN["vit_x"], blocks=blocks)
+
+
 # --------------------------------------------------------------------------------------------- any image
 
 
@@ -106,6 +121,30 @@ def test_bf16_is_close_but_not_the_same(vit, images):
     assert (bb.last_attention(vit, images) - bb.last_attention(vit, images, precision="bf16")).abs().max() < 0.01
     with pytest.raises(ValueError, match="choose 'fp32' or 'bf16'"):
         bb.patch_features(vit, images, precision="fp8")
+
+
+@pytest.mark.parametrize("unit", [True, False])
+def test_bf16_with_and_without_a_unit_for_it_agree(vit, images, monkeypatch, unit):
+    monkeypatch.setattr(rounding, "multiplies_bf16", lambda device: unit)
+    assert isinstance(rounding.bf16("cpu"), torch.autocast if unit else rounding.RoundedFactors)
+    exact, found = (bb.patch_features(vit, images[:1], precision=p) for p in ("fp32", "bf16"))
+    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
+        x = bb._padded(bb._normalised(torch.from_numpy(images[:1]), vit), 8)
+        autocast = vit.model.forward_features(x).float()[:, 1:].unflatten(1, (5, 7))
+    assert (found - autocast).norm() / exact.norm() < (1e-6 if unit else 0.02)
+    assert 1e-4 < (found - exact).norm() <= (autocast - exact).norm() * 1.001  # rounding fewer numbers is closer
+
+
+def test_rounded_factors_are_multiplied_exactly():
+    """Factors of 8 bits have products of 16, so that sums of a few are exact in fp32, in every order."""
+    layer, x = torch.nn.Linear(4, 3), torch.tensor([[1 + 2**-7, 1 + 2**-10, -3.0, 0.5]])
+    with torch.no_grad():
+        layer.weight.copy_(torch.tensor([[1, 1, 1, 1], [1 + 2**-9, 0, 0, 0], [0, 1 + 2**-7, 0, 2]]))
+        layer.bias.copy_(torch.tensor([0, 2**-7, 1 + 2**-9]))
+    with rounding.RoundedFactors():
+        assert layer(x).tolist() == [[2**-7 - 0.5, 1 + 2**-6, 3 + 2**-7]]
+    assert layer(x).tolist() != [[2**-7 - 0.5, 1 + 2**-6, 3 + 2**-7]]
+    assert torch.equal(rounding.rounded(torch.tensor([1 + 2**-8, 1 + 3 * 2**-8])), torch.tensor([1, 1 + 2**-6]))
 
 
 @pytest.mark.parametrize(
@@ -165,6 +204,16 @@ def test_cache_tells_everything_apart_that_matters(vit, images, tmp_path):
     for n, call in enumerate(calls, 1):
         call()
         assert len(list(tmp_path.iterdir())) == n
+
+
+def test_cache_key_of_one_block_stays_what_it_was(golden_vit, tmp_path):
+    """Features that readers have kept stay valid: the key of fixed weights and images, as first released."""
+    bb.patch_features(golden_vit, GOLDEN["vit_x"], cache=tmp_path)
+    first = next(tmp_path.iterdir()).stem
+    assert first == "291e55d0137dec69890146740686113989662fccdb5b532a2535bbd06aa1fd1e"
+    kept = bb.patch_features(golden_vit, GOLDEN["vit_x"], blocks=2, cache=tmp_path)
+    assert len(list(tmp_path.iterdir())) == 2
+    assert torch.equal(bb.patch_features(golden_vit, GOLDEN["vit_x"], blocks=2, cache=tmp_path), kept)
 
 
 def test_cache_folder_can_be_moved(monkeypatch, tmp_path):

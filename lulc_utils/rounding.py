@@ -1,0 +1,45 @@
+"""bf16 on any processor: numbers of 8 significant bits, multiplied by whichever unit is fast.
+
+A GPU, or a processor with AVX-512 or AMX, multiplies bf16 numbers faster than fp32 ones, and autocast uses that. Other
+processors (most laptops, many cloud machines) have no such unit: PyTorch multiplies one number after another there, and
+a matrix product in bf16 takes a hundred times as long as in fp32. What the unit computes is simple enough to do
+without it: both factors are rounded to bf16, and their products are summed in fp32.
+"""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+
+import torch
+from torch.nn import functional as F
+from torch.overrides import TorchFunctionMode
+
+
+def multiplies_bf16(device: torch.device | str) -> bool:
+    """Whether the device multiplies bf16 matrices fast; for a processor, as oneDNN answers."""
+    return torch.device(device).type != "cpu" or torch.ops.mkldnn._is_mkldnn_bf16_supported()
+
+
+def bf16(device: torch.device | str) -> AbstractContextManager:
+    """Inside `with bf16(device):` a frozen network multiplies in bf16: by autocast, else by `RoundedFactors`."""
+    kind = torch.device(device).type
+    return torch.autocast(kind, torch.bfloat16) if multiplies_bf16(device) else RoundedFactors()
+
+
+class RoundedFactors(TorchFunctionMode):
+    """Linear layers and convolutions with all factors rounded to bf16; products, sums and results are fp32.
+
+    A little more exact than autocast, which also rounds the results and multiplies attention in bf16. For inference:
+    no gradient passes the rounding as autocast would pass it. The weights are rounded at every call, which costs
+    next to nothing beside the product when a batch holds a few hundred tokens.
+    """
+
+    def __torch_function__(self, function, types, args=(), kwargs=None):
+        if function in (F.linear, F.conv2d):
+            args = [rounded(a) if isinstance(a, torch.Tensor) else a for a in args]
+        return function(*args, **(kwargs or {}))
+
+
+def rounded(x: torch.Tensor) -> torch.Tensor:
+    """The nearest bf16 numbers, as float32."""
+    return x.bfloat16().float()
