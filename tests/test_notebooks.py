@@ -143,7 +143,7 @@ def test_every_exercise_is_asked_solved_and_checked_in_this_order(path):
     assert all("hide-cell" in tags(c) for c in solved), "solutions are folded away"
     assert not any(tags(c) & {"hide-cell", "hide-input", "remove-cell"} for c in checked), "checks are in sight"
     for number, cell in zip(found, checked, strict=True):
-        assert re.search(r"^assert ", source(cell), re.M), f"check {number} asserts nothing"
+        assert re.search(r"^\s*assert ", source(cell), re.M), f"check {number} asserts nothing"
         assert f'print("Exercise {number}:' in source(cell) or f'print(f"Exercise {number}:' in source(cell)
 
 
