@@ -29,8 +29,8 @@ test: .venv/.installed ## check the code, the chapters and, when it was built, t
 lab: .venv/.installed ## open the chapters in JupyterLab
 	$(BIN)/jupyter lab notebooks
 
-bench: .venv/.installed ## measure speed ratios, side by side in one run
-	$(BIN)/python tests/bench.py
+bench: .venv/.installed ## measure speed ratios, side by side; make bench BENCH=--keep keeps them for the page Performance
+	$(BIN)/python tests/bench.py $(BENCH)
 
 notebooks: .venv/.installed ## run all chapters with papermill: make notebooks PROFILE=quick|full (results in build/)
 	$(BIN)/python book/run_chapters.py --profile $(PROFILE)
