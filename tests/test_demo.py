@@ -1,8 +1,11 @@
 """`python -m lulc_utils demo`: from nothing to a map, its picture and its score."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import rasterio
+import stamp
 
 from lulc_utils import demo, evaluate, raster, simulate
 from lulc_utils.__main__ import main
@@ -91,6 +94,16 @@ def test_groups_are_named_by_the_other_scenes_only():
     votes = model(ground(1).pixels[:, :61])
     assert tuple(votes.shape) == (7, 61, 64) and np.allclose(votes.sum(0), 1)
     assert (np.asarray(votes.argmax(0)) == ground(0).labels[:61]).all()
+
+
+def test_the_readme_gets_to_the_map_in_three_commands():
+    text = (Path(__file__).resolve().parents[1] / "README.md").read_text(encoding="utf8")
+    commands = text.split("## A map in three commands")[1].split("```")[1].strip().splitlines()
+    name, ref = stamp.repository()
+    assert len(commands) <= 3 and commands[-1].endswith("-m lulc_utils demo")
+    assert f'install "lulc-utils @ git+https://github.com/{name}@{ref}"' in commands[-2]
+    after = text.split("lulc_utils demo\n```")[1].split("##")[0]
+    assert all(f"`{file}`" in after for file in demo.FILES if file != "scene.labels.tif")
 
 
 def test_the_command_line_names_its_commands(capsys):
