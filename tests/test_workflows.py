@@ -151,12 +151,12 @@ def test_a_fork_commits_its_links_once_and_the_home_of_the_book_never(clone):
     here = {"LULC_REPOSITORY": home["url"], "LULC_REF": home["branch"]}
     assert run_step(clone, "pages", "stamp", "Point all links", **here).strip() == f"commit={before}"
     assert git(clone / "remote", "rev-parse", "main") == before
-    there = {"LULC_REPOSITORY": "https://github.com/someone/fork", "LULC_REF": "main"}
+    there = {"LULC_REPOSITORY": "https://github.com/test-owner/test-fork", "LULC_REF": "main"}
     for _ in range(2):
         run_step(clone, "pages", "stamp", "Point all links", **there)
         assert git(clone / "remote", "rev-list", "--count", "main") == "2"
     first = git(clone / "remote", "show", "main:notebooks/00_start_here.ipynb")
-    assert "git+https://github.com/someone/fork@main" in first
+    assert "git+https://github.com/test-owner/test-fork@main" in first
 
 
 def test_a_release_started_by_hand_tags_a_commit_that_names_the_tag(clone):
@@ -180,7 +180,20 @@ def test_the_weekly_run_reports_every_job_in_one_issue():
     assert all(f"needs.{name}.result" in report["env"]["RESULTS"] for name in jobs)
     text = report["steps"][0]["run"]
     assert "gh issue list" in text and text.index("gh issue comment") < text.index("gh issue create")
-    assert "execute_notebooks: force" in (ROOT / "_config.yml").read_text(), "what the link check switches off"
+
+
+def test_the_link_check_runs_no_notebook_and_tries_again(tmp_path):
+    (step,) = [s for s in named("weekly")["jobs"]["links"]["steps"] if "linkcheck" in s.get("run", "")]
+    config = (ROOT / "_config.yml").read_text(encoding="utf8")
+    (tmp_path / "_config.yml").write_text(config, encoding="utf8")
+    (tmp_path / ".venv" / "bin").mkdir(parents=True)
+    (tmp_path / ".venv" / "bin" / "jupyter-book").symlink_to("/bin/true")
+    subprocess.run(["bash", "-e", "-c", step["run"]], cwd=tmp_path, check=True)
+    made, expected = load(tmp_path / "_config.links.yml"), yaml.safe_load(config)
+    assert made["execute"].pop("execute_notebooks") == "off" and expected["execute"].pop("execute_notebooks") == "force"
+    added = {"linkcheck_anchors": False, "linkcheck_retries": 3, "linkcheck_timeout": 30}
+    expected["sphinx"]["config"] = added | expected["sphinx"]["config"]
+    assert made == expected
 
 
 # ------------------------------------------------------------------------------------- Binder and Dependabot
