@@ -11,6 +11,7 @@ import pytest
 import student
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
+from needed_cells import needed
 
 CHAPTERS = student.chapters()
 each_chapter = pytest.mark.parametrize("chapter", CHAPTERS)
@@ -135,50 +136,26 @@ def test_the_command_writes_copies_and_refuses_unknown_chapters(tmp_path):
 # ----------------------------------------------------------------------------------------------- the checks
 
 
-def root(node):
-    """The name at the bottom of x.a[0].b, or None."""
-    while isinstance(node, ast.Attribute | ast.Subscript):
-        node = node.value
-    return node.id if isinstance(node, ast.Name) else None
-
-
-def names(source):
-    """(used, assigned, imported, touched) names of a cell; x[...] = ..., x |= ... and x.method() on its own touch x."""
-    used, assigned, imported, touched = set(), set(), set(), set()
-    for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.Name):
-            (used if isinstance(node.ctx, ast.Load) else assigned).add(node.id)
-        elif isinstance(node, ast.FunctionDef | ast.ClassDef):
-            assigned.add(node.name)
-        elif isinstance(node, ast.Import | ast.ImportFrom):
-            imported |= {(a.asname or a.name).split(".")[0] for a in node.names}
-        elif isinstance(node, ast.AugAssign):
-            used.add(root(node.target))
-        elif isinstance(node, ast.Attribute | ast.Subscript) and isinstance(node.ctx, ast.Store):
-            touched.add(root(node))
-        elif isinstance(node, ast.Expr) and isinstance(node.value, ast.Call):
-            touched.add(root(node.value.func))
-    return used, assigned, imported, touched
-
-
-def needed(cells, exercises):
-    """The cells before the exercises that these need, directly or through others."""
-    wanted = set().union(*(names(cell.source)[0] for cell in exercises))
-    modules = set().union(*(names(cell.source)[2] for cell in cells))
-    kept = []
-    for cell in reversed(cells):
-        used, assigned, imported, touched = names(cell.source)
-        if wanted & (assigned | imported | (touched - modules)):
-            kept.append(cell)
-            wanted |= used
-    return kept[::-1]
-
-
 def test_needed_cells_follow_names_through_other_cells():
-    sources = ["a = 1", "unused = 5", "b = {}", "b['x'] = a", "def f():\n    return b", "print(unused)"]
-    cells = [nbformat.v4.new_code_cell(s) for s in sources]
-    kept = needed(cells, [nbformat.v4.new_code_cell("assert f()")])
-    assert [c.source for c in kept] == [sources[0], *sources[2:5]]
+    cells = [
+        "a = 1",
+        "unused = 5",
+        "b = {}",
+        "def f():\n    return b, later",
+        "b['x'] = a",
+        "later = 2",
+        "print(unused)",
+    ]
+    assert needed(cells, ["assert f()"]) == [cells[0], *cells[2:6]]
+
+
+def test_needed_cells_leave_out_what_is_set_anew_and_names_inside_functions():
+    cells = ["x = slow()", "def f(slow):\n    y = slow\n    return [x for x in y]", "y = 3", "x = 4"]
+    assert needed(cells, ["assert f(x)"]) == [cells[1], cells[3]]
+    loop = ["name = 1", "for name in 'ab':\n    s = name\n    print(s)", "if a:\n    s = 1", "a = 2", "a += 1"]
+    assert needed(loop, ["print(a)"]) == loop[3:]
+    assert needed(loop, ["for name in 'ab':\n    print(name)"]) == []
+    assert needed(loop, ["print(s)"]) == loop[1:3], "what stands under a condition does not replace what was before"
 
 
 def error_of(cell):
@@ -193,11 +170,11 @@ def test_every_check_passes_with_the_solution_and_fails_with_the_stub(chapter, m
     every = read(chapter).cells
     number_of = student.exercise_of(every)
     first = min(number_of)
-    before = [c for c in every[:first] if c.cell_type == "code" and "%pip" not in c.source]
+    before = [c.source for c in every[:first] if c.cell_type == "code" and "%pip" not in c.source]
     steps = [c for c in every[first:] if tagged(c, "solution") or tagged(c, "check")]
     pairs = list(zip(number_of.values(), steps[0::2], steps[1::2], strict=True))
-    setup = needed(before, steps)
-    cells = [nbformat.v4.new_code_cell(c.source) for c in setup]
+    setup = needed(before, [c.source for c in steps])
+    cells = [nbformat.v4.new_code_cell(source) for source in setup]
     for number, solution, check in pairs:
         for source in (student.stub(solution.source, number), check.source, solution.source, check.source):
             cells.append(nbformat.v4.new_code_cell(source))
