@@ -1,0 +1,13 @@
+"""Figures that a reader can operate where no kernel runs and no network is: in the built book, also from a file.
+
+Each function returns an `Interactive`, which Jupyter shows as a piece of HTML that carries its own numbers, pictures
+and a little plain JavaScript. Without scripts, and in print, a static picture stands in its place.
+"""
+
+from lulc_utils.interactive.figure import LARGEST, Interactive
+from lulc_utils.interactive.seasons import season_latitude
+from lulc_utils.interactive.shift import shift_slider
+from lulc_utils.interactive.similarity import similarity_explorer
+from lulc_utils.interactive.swipe import swipe
+
+__all__ = ["LARGEST", "Interactive", "season_latitude", "shift_slider", "similarity_explorer", "swipe"]

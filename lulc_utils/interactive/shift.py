@@ -1,0 +1,94 @@
+"""STEGO's shift: which patches attract a marked patch, and which repel it, as the shift moves."""
+
+from __future__ import annotations
+
+import html
+
+import numpy as np
+import torch
+
+from lulc_utils.interactive.figure import (
+    Interactive,
+    assemble,
+    checked_patch,
+    framed,
+    grid_of,
+    image,
+    numbers,
+    over_grey,
+    photo,
+)
+from lulc_utils.plot import rgb
+from lulc_utils.scene import Scene
+from lulc_utils.stego import centered, correspondence
+
+ATTRACT, REPEL = (253, 231, 37), (68, 1, 84)  # the two ends of viridis
+
+
+def shift_slider(
+    scenes: dict[str, Scene],
+    features: list,
+    patch: tuple[int, int],
+    *,
+    caption: str,
+    shifts: dict[str, tuple[float, ...]] | None = None,
+    start: float = 0.2,
+) -> Interactive:
+    """Centred correspondences F of one patch, coloured by whether they exceed the shift b that a slider sets.
+
+    scenes    {name: scene}; the marked patch lies in the first
+    features  one [h, w, D] per scene
+    patch     (row, column) of the marked patch
+    caption   the finding, and what to try
+    shifts    {name: one shift per scene}: become buttons, for example {"published": stego.PUBLISHED_SHIFTS}
+    start     the shift to begin with
+
+    Where F - b > 0 STEGO pulls the codes of the two patches together (they attract), elsewhere it pushes them apart.
+    F is the cosine of the two features after spatial centring (`stego.centered`) over all pairs of patches of the two
+    images; it travels as float32, so the shares are exact. ValueError for features that do not fit their scenes.
+    """
+    if not scenes or len(scenes) != len(features):
+        raise ValueError(
+            f"Every scene needs its features: there are {len(scenes)} scenes but {len(features)} features."
+        )
+    grids = [grid_of(s, f, name) for (name, s), f in zip(scenes.items(), features, strict=True)]
+    if len({g.shape[-1] for g in grids}) > 1:
+        raise ValueError("The features of all scenes must have the same number of numbers per patch.")
+    for name, values in (shifts or {}).items():
+        if len(values) != len(scenes):
+            raise ValueError(f"The shifts '{name}' are {len(values)}, but there are {len(scenes)} scenes.")
+    row, col = checked_patch(patch, *grids[0].shape[:2])
+    at = row * grids[0].shape[1] + col
+    found = [centred_correspondence(grids[0], g, at) for g in grids]
+    low = float(np.floor(10 * min(f.min() for f in found))) / 10
+    high = float(np.ceil(10 * max(f.max() for f in found))) / 10
+    parts = []
+    for i, ((name, scene), values) in enumerate(zip(scenes.items(), found, strict=True)):
+        presets = [[n, round(float(b[i]), 2)] for n, b in (shifts or {}).items()]
+        grid = {"name": name, "rows": values.shape[0], "cols": values.shape[1], "presets": presets}
+        size = [scene.width, scene.height]
+        parts.append(grid | {"size": size, "picture": photo(rgb(scene)), "values": numbers(values)})
+    data = {"parts": parts, "marked": at, "min": low, "max": high, "start": start}
+    static = "".join(
+        _static(name, s, v, (row, col) if i == 0 else None, start)
+        for i, ((name, s), v) in enumerate(zip(scenes.items(), found, strict=True))
+    )
+    return assemble("shift", data, static, caption)
+
+
+def centred_correspondence(first: np.ndarray, second: np.ndarray, at: int) -> np.ndarray:
+    """F of patch number `at` of [h, w, D] with every patch of [h', w', D], after centring: [h', w'] float32."""
+    a, b = (torch.from_numpy(x.astype(np.float32)).flatten(0, 1)[None] for x in (first, second))
+    return centered(correspondence(a, b))[0, at].view(second.shape[:2]).numpy()
+
+
+def _static(name: str, scene: Scene, values: np.ndarray, patch: tuple[int, int] | None, shift: float) -> str:
+    attracted = values > shift
+    colors = np.where(attracted[..., None], ATTRACT, REPEL)
+    side = scene.height // len(values)
+    shown = over_grey(rgb(scene), colors, side)
+    shown = framed(shown, patch, side) if patch else shown
+    share = f"{100 * attracted.mean():.0f} %"
+    kind = "simulated scene" if scene.simulated else "scene"
+    alt = f"{name}: a {kind}; at b = {shift:g} the marked patch attracts {share} of its patches (bright)."
+    return f'<div class="lulc-part"><p>{html.escape(name)}</p>{image(photo(shown), alt)}<p>attracted: {share}</p></div>'
