@@ -1,9 +1,9 @@
 """bf16 on any processor: numbers of 8 significant bits, multiplied by whichever unit is fast.
 
 A GPU, or a processor with AVX-512 or AMX, multiplies bf16 numbers faster than fp32 ones, and autocast uses that. Other
-processors (many laptops and cloud machines) have no such unit. On one with AVX2 only, autocast made the embedded network
-five times slower than fp32, and one large matrix product 250 times. What the unit computes is simple enough to do
-without it: both factors are rounded to bf16, and their products are summed in fp32, at the speed of fp32.
+processors (many laptops and cloud machines) have no such unit. On one with AVX2 only, autocast made the embedded
+network five times slower than fp32, and one large matrix product 250 times. What the unit computes is simple enough to
+do without it: both factors are rounded to bf16, and their products are summed in fp32, at the speed of fp32.
 """
 
 from __future__ import annotations
