@@ -175,8 +175,26 @@ def options() -> argparse.ArgumentParser:
     parser.add_argument("-p", "--parameter", nargs=2, action="append", default=[], metavar=("NAME", "VALUE"))
     parser.add_argument("--jobs", type=int, help="chapters at the same time (default: one for each core)")
     parser.add_argument("--keep-results", action="store_true", help="write the numbers to book/measured")
+    parser.add_argument("--keep-times", action="store_true", help="write the seconds to book/measured/run_times.json")
     parser.add_argument("--timeout", type=int, default=3600, help="seconds a single cell may take (default: 3600)")
     return parser
+
+
+def keep(args: argparse.Namespace, rows: list[dict], folder: Path, jobs: int) -> None:
+    """Write the summary, and to book/measured what was asked for."""
+    about = {"profile": args.profile, "jobs": jobs, "cores": cores(), "threads": max(1, cores() // jobs)}
+    content = about | {"machine": machine(), "chapters": {row.pop("chapter"): row for row in map(dict, rows)}}
+    write(folder / "summary.json", json.dumps(content, indent=1) + "\n")
+    write(folder / "summary.md", table(rows))
+    measured = ROOT / "book" / "measured"
+    for row in rows if args.keep_results else []:
+        if row["status"] == "passed":  # copied last, since a chapter may read the numbers measured before
+            numbers = (folder / f"{row['chapter']}.json").read_text(encoding="utf8")
+            write(measured / f"{row['chapter']}.json", numbers)
+    if args.keep_times and all(row["status"] == "passed" for row in rows):
+        seconds = {"seconds": {row["chapter"]: row["seconds"] for row in rows}}
+        kept = about | {"machine": content["machine"]} | seconds
+        write(measured / "run_times.json", json.dumps(kept, indent=1) + "\n")
 
 
 def main() -> int:
@@ -192,9 +210,8 @@ def main() -> int:
         parser.error(f"--jobs must be at least 1, not {args.jobs}")
     folder = ROOT / "build" / args.profile
     changed = {name: yaml.safe_load(value) for name, value in args.parameter}
-    numbers = ROOT / "book" / "measured" if args.keep_results else folder
     try:
-        todo = {c: parameters(args.profile, c, {"results_file": str(numbers / f"{c}.json")} | changed) for c in wanted}
+        todo = {c: parameters(args.profile, c, changed | {"results_file": str(folder / f"{c}.json")}) for c in wanted}
     except ValueError as error:
         parser.error(str(error))
     try:
@@ -202,10 +219,7 @@ def main() -> int:
     except KeyboardInterrupt:
         print("Interrupted; what was not finished has been removed.", file=sys.stderr)
         return 130
-    about = {"profile": args.profile, "jobs": jobs, "cores": cores(), "threads": max(1, cores() // jobs)}
-    content = about | {"machine": machine(), "chapters": {row.pop("chapter"): row for row in map(dict, rows)}}
-    write(folder / "summary.json", json.dumps(content, indent=1) + "\n")
-    write(folder / "summary.md", table(rows))
+    keep(args, rows, folder, jobs)
     print(f"\n{table(rows)}\nNotebooks and numbers: {folder.relative_to(ROOT)}")
     return int(any(row["status"] == "failed" for row in rows))
 

@@ -107,3 +107,19 @@ def test_the_table_says_minutes_and_seconds():
     assert run_chapters.table(rows).splitlines()[2] == "| a | passed | 2:05 | mIoU 0.5 / simulated |"
     with pytest.raises(ValueError, match="No sentence"):
         main_result("a", {})
+
+
+def test_kept_are_the_summary_and_on_demand_numbers_and_times(tmp_path, monkeypatch):
+    monkeypatch.setattr(run_chapters, "ROOT", tmp_path)
+    (tmp_path / "book" / "measured").mkdir(parents=True)
+    rows = [{"chapter": c, "status": s, "seconds": 61.5, "result": "x"} for c, s in (("a", "passed"), ("b", "failed"))]
+    (tmp_path / "a.json").write_text("{}")
+    asked = ["--keep-results", "--keep-times"]
+    run_chapters.keep(run_chapters.options().parse_args(asked), rows, tmp_path, jobs=1)
+    summary = json.loads((tmp_path / "summary.json").read_text(encoding="utf8"))
+    assert summary["chapters"]["b"] == {"status": "failed", "seconds": 61.5, "result": "x"} and summary["machine"]
+    assert "| a | passed | 1:02 | x |" in (tmp_path / "summary.md").read_text(encoding="utf8")
+    kept = tmp_path / "book" / "measured"
+    assert [p.name for p in kept.iterdir()] == ["a.json"], "no times of a run in which a chapter failed"
+    run_chapters.keep(run_chapters.options().parse_args(asked), rows[:1], tmp_path, jobs=1)
+    assert json.loads((kept / "run_times.json").read_text(encoding="utf8"))["seconds"] == {"a": 61.5}
