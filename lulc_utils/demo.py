@@ -153,6 +153,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     print(plot.Table(["map by", "accuracy", "mIoU"], rows), "\n")
     print("One scene proves little; chapters 1 and 2 measure on many, and on real images.")
     print(f"In {a.folder}: scene.tif and map.tif for a GIS, map.png to look at, map.html for a browser.")
+    if "<script src=" in (a.folder / "map.html").read_text(encoding="utf8"):
+        print("map.html fetches Leaflet from the network when opened; after `pip install xstatic-leaflet` it does not.")
     return 0
 
 

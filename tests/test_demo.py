@@ -1,5 +1,6 @@
 """`python -m lulc_utils demo`: from nothing to a map, its picture and its score."""
 
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -47,6 +48,15 @@ def test_the_page_draws_without_the_network(made):
     page = (made / "map.html").read_text(encoding="utf8")
     assert "simulated truth" in page and "L.map(" in page
     assert "<script src=" not in page and '<link rel="stylesheet"' not in page and len(page) > 140_000
+
+
+def test_without_leaflet_here_the_page_needs_the_network_and_the_command_says_so(tmp_path, monkeypatch, capsys, made):
+    assert main(["demo", str(tmp_path / "with"), *SMALL]) == 0
+    assert "from the network" not in capsys.readouterr().out
+    monkeypatch.setitem(sys.modules, "xstatic.pkg", None)
+    assert main(["demo", str(tmp_path / "without"), *SMALL]) == 0
+    assert "map.html fetches Leaflet from the network" in capsys.readouterr().out
+    assert "<script src=" in (tmp_path / "without" / "map.html").read_text(encoding="utf8")
 
 
 def test_it_replaces_nothing_unless_forced(made, capsys):
