@@ -52,7 +52,7 @@ def _gain(v) -> str:
 
 
 def _points(v) -> str:
-    return "{:+.1f} points ({:+.1f} to {:+.1f})".format(*(100 * x for x in v))
+    return "{:+.1f} points ({:+.1f} to {:+.1f})".format(*(round(100 * x, 1) + 0.0 for x in v))  # no "-0.0"
 
 
 ONE = {  # how a single measured value is written; an interval is [value, low, high]
