@@ -120,8 +120,7 @@ def claims_page(claims: list[dict], folder: Path) -> str:
         chapter = f"[chapter {int(number)}](../notebooks/{entry['chapter']})"
         sections.append(
             f"## {entry['claim'].rstrip('.')}\n\n"
-            f"From{source or ' this book'}, measured in {chapter} with `{entry['command']}`.\n\n"
-            + "\n".join(rows)
+            f"From{source or ' this book'}, measured in {chapter} with `{entry['command']}`.\n\n" + "\n".join(rows)
         )
     return "\n\n".join(sections)
 
