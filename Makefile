@@ -2,6 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 PROFILE ?= quick
+TESTS ?= # what make test runs: nothing here means everything
 .DEFAULT_GOAL := help
 .PHONY: help book test lab bench notebooks run student instructor measure colab lock clean
 
@@ -24,7 +25,7 @@ book: .venv/.installed ## build the executed book into _build/html
 test: .venv/.installed ## check the code, the chapters and, when it was built, the book
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/python -m pytest --nbval-lax --nbval-current-env --nbval-cell-timeout=300
+	$(BIN)/python -m pytest --nbval-lax --nbval-current-env --nbval-cell-timeout=300 $(TESTS)
 
 lab: .venv/.installed ## open the chapters in JupyterLab
 	$(BIN)/jupyter lab notebooks
