@@ -101,7 +101,7 @@ def outcome(chapter: str, code: int, seconds: float, out: Path, results: Path) -
 def run(waiting: dict[str, dict], folder: Path, jobs: int, timeout: int, notebooks: Path = NOTEBOOKS) -> list[dict]:
     """Execute chapters side by side, {chapter: parameters}; rows of the summary, in the given order.
 
-    An interrupt ends the chapters that run and removes what they had begun to write.
+    An interrupt (Ctrl-C) ends the chapters that run and removes what they had begun to write.
     """
     order, rows, running = list(waiting), {}, {}
     folder.mkdir(parents=True, exist_ok=True)
@@ -214,6 +214,7 @@ def main() -> int:
         todo = {c: parameters(args.profile, c, changed | {"results_file": str(folder / f"{c}.json")}) for c in wanted}
     except ValueError as error:
         parser.error(str(error))
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # `timeout` and batch systems end a job this way
     try:
         rows = run(todo, folder, jobs, args.timeout)
     except KeyboardInterrupt:
