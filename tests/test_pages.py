@@ -2,6 +2,7 @@
 
 import json
 import re
+import sys
 from pathlib import Path
 
 import pytest
@@ -74,3 +75,15 @@ def test_data_pages_and_limits_are_honest_about_the_simulation():
         assert "## What is wrong with it" in text
         for caption in re.findall(r"^    caption: (.+)$", text, re.M):
             assert re.search(r"simulated|real|spectra|block", caption, re.I), caption
+
+
+def test_the_table_of_run_times_adds_up():
+    sys.path.insert(0, str(ROOT / "book" / "_ext"))
+    import run_times
+
+    about = {"profile": "quick", "jobs": 1, "cores": 2, "machine": "a processor"}
+    page = run_times.table(about | {"seconds": {"00_start_here": 59.6, "01_dino_features": 65.2}})
+    assert "| [0 start here](../notebooks/00_start_here) | 1 min 00 s |" in page
+    assert "| 2 min 05 s |" in page and "one chapter at a time" in page
+    kept = json.loads((ROOT / "book" / "measured" / "run_times.json").read_text(encoding="utf8"))
+    assert set(kept["seconds"]) == set(run_chapters.chapters())

@@ -8,20 +8,23 @@ FILE = Path(__file__).resolve().parents[1] / "measured" / "run_times.json"
 
 
 def table(measured: dict) -> str:
-    """Markdown table of one run: {"profile", "cores", "threads", "data", "seconds": {chapter: seconds}}."""
+    """Markdown table of one run, as `book/run_chapters.py --keep-times` writes it; seconds by chapter."""
     rows = ["| chapter | time to run |", "|---|---:|"]
     for chapter, seconds in measured["seconds"].items():
         number, words = chapter.split("_", 1)
-        rows.append(
-            f"| [{int(number)} {words.replace('_', ' ')}](../notebooks/{chapter}) "
-            f"| {int(seconds) // 60} min {int(seconds) % 60:02d} s |"
-        )
-    total = sum(measured["seconds"].values())
-    rows.append(f"| all, one after the other | {int(total) // 60} min {int(total) % 60:02d} s |")
+        rows.append(f"| [{int(number)} {words.replace('_', ' ')}](../notebooks/{chapter}) | {minutes(seconds)} |")
+    rows.append(f"| all, one after the other | {minutes(sum(measured['seconds'].values()))} |")
+    jobs = measured["jobs"]
+    beside = "one chapter at a time" if jobs == 1 else f"{jobs} chapters side by side with their share of the cores"
     return (
-        "\n".join(rows) + f"\n\nMeasured with the profile *{measured['profile']}*, {measured['data']}, on "
-        f"{measured['cores']} processor cores without a GPU, start of the kernel included."
+        "\n".join(rows) + f"\n\nMeasured with the profile *{measured['profile']}* and real data on {measured['cores']} "
+        f"processor cores ({measured['machine']}), {beside}, start of the kernel included."
     )
+
+
+def minutes(seconds: float) -> str:
+    """Seconds as "1 min 05 s"."""
+    return f"{round(seconds) // 60} min {round(seconds) % 60:02d} s"
 
 
 def fill_in(app, docname, source):
