@@ -17,7 +17,7 @@ def table(measured: dict) -> str:
     jobs = measured["jobs"]
     beside = "one chapter at a time" if jobs == 1 else f"{jobs} chapters side by side with their share of the cores"
     return (
-        "\n".join(rows) + f"\n\nMeasured with the profile *{measured['profile']}* and real data on {measured['cores']} "
+        "\n".join(rows) + f"\n\nMeasured with the profile *{measured['profile']}* {measured.get('data', 'and real data')} on {measured['cores']} "
         f"processor cores ({measured['machine']}), {beside}, start of the kernel included."
     )
 
