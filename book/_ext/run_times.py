@@ -16,10 +16,11 @@ def table(measured: dict) -> str:
     rows.append(f"| all, one after the other | {minutes(sum(measured['seconds'].values()))} |")
     jobs = measured["jobs"]
     beside = "one chapter at a time" if jobs == 1 else f"{jobs} chapters side by side with their share of the cores"
-    return (
-        "\n".join(rows) + f"\n\nMeasured with the profile *{measured['profile']}* {measured.get('data', 'and real data')} on {measured['cores']} "
-        f"processor cores ({measured['machine']}), {beside}, start of the kernel included."
+    about = (
+        f"Measured with the profile *{measured['profile']}* {measured.get('data', 'and real data')} on "
+        f"{measured['cores']} processor cores ({measured['machine']}), {beside}, start of the kernel included."
     )
+    return "\n".join(rows) + "\n\n" + about
 
 
 def minutes(seconds: float) -> str:
