@@ -9,13 +9,16 @@ from __future__ import annotations
 import difflib
 import hashlib
 import json
+import math
 import os
 import sys
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
+from itertools import pairwise, product
 from pathlib import Path
+from types import EllipsisType
 from typing import NamedTuple
 
 import numpy as np
@@ -40,6 +43,8 @@ SHORT_NAMES = {
     "dinov3_vitl16_sat": "vit_large_patch16_dinov3.sat493m",
 }
 EMBEDDED = {"img_size": 96, "patch_size": 8, "embed_dim": 192, "depth": 6, "num_heads": 3}
+EMBEDDED_VIEW = 80  # side of the views that it was trained on, in pixels
+OVERLAP = 2  # patches that the windows of a backbone with a view share with their neighbours, at least
 EMBEDDED_FILE = Path(__file__).parent / "weights" / "embedded.safetensors"
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))  # mean and standard deviation of RGB in 0..1
 
@@ -55,6 +60,7 @@ class Backbone:
     mean, std      normalisation per band of images in 0..1; None: images are taken as they are, any range
     weights_hash   SHA-256 over all weights
     trained        False when the weights are random
+    view           side in pixels of the windows in which `patch_features` reads a larger image; None: all at once
     """
 
     name: str
@@ -66,6 +72,7 @@ class Backbone:
     std: tuple[float, ...] | None
     weights_hash: str
     trained: bool
+    view: int | None = None
 
 
 # ----------------------------------------------------------------------------------------------- loading
@@ -111,10 +118,12 @@ def wrap(
     mean: tuple[float, ...] | None = IMAGENET[0],
     std: tuple[float, ...] | None = IMAGENET[1],
     trained: bool = True,
+    view: int | None = None,
 ) -> Backbone:
     """Any timm ViT as a frozen backbone (the model itself is frozen and put in eval mode, not copied).
 
-    mean=None, std=None: images are passed on unchanged, in any range. ValueError when it is no plain ViT.
+    mean=None, std=None: images are passed on unchanged, in any range. view: see `Backbone`. ValueError when the model
+    is no plain ViT, or the view no multiple of the patch.
     """
     if not all(hasattr(model, part) for part in ("blocks", "patch_embed", "num_prefix_tokens", "embed_dim")):
         raise ValueError(f"'{name}' is not a vision transformer with one grid of patches; choose a ViT.")
@@ -125,7 +134,9 @@ def wrap(
         digest.update(f"{key} {value.dtype} {tuple(value.shape)}".encode())
         digest.update(value.flatten().view(torch.uint8).numpy())
     patch, heads = model.patch_embed.patch_size[0], model.blocks[-1].attn.num_heads
-    return Backbone(name, model, patch, model.embed_dim, heads, mean, std, digest.hexdigest(), trained)
+    if view is not None and (view % patch or view // patch <= OVERLAP):
+        raise ValueError(f"The view must be a multiple of the patch of {patch} pixels, three at least, not {view}.")
+    return Backbone(name, model, patch, model.embed_dim, heads, mean, std, digest.hexdigest(), trained, view)
 
 
 def save(backbone: Backbone, path: str | Path, **notes: str) -> None:
@@ -143,7 +154,7 @@ def save(backbone: Backbone, path: str | Path, **notes: str) -> None:
         "num_heads": backbone.heads,
     }
     mean, std = backbone.mean or (0, 0, 0), backbone.std or (1, 1, 1)
-    metadata = {"architecture": architecture, "mean": mean, "std": std}
+    metadata = {"architecture": architecture, "mean": mean, "std": std, "view": backbone.view}
     metadata = {key: json.dumps(value) for key, value in metadata.items()}
     tensors = {key: value.detach().cpu().contiguous() for key, value in model.state_dict().items()}
     with _complete_or_absent(path) as part:
@@ -184,12 +195,15 @@ def _embedded(path: str | Path | None) -> Backbone:
             tuple(json.loads(metadata[key])) if key in metadata else usual
             for key, usual in zip(("mean", "std"), IMAGENET, strict=True)
         )
+        view = json.loads(metadata.get("view", "null"))
         model = VisionTransformer(**architecture, num_classes=0, dynamic_img_size=True)
     except (TypeError, ValueError) as error:
         raise ValueError(f"The metadata of {path} do not describe a ViT: {error}.") from None
+    if path in (None, EMBEDDED_FILE) and "view" not in metadata:  # our file is older than this entry
+        view = EMBEDDED_VIEW
     if path:
         _fill(model, tensors, path)
-    return wrap(model, "embedded", mean=mean, std=std)
+    return wrap(model, "embedded", mean=mean, std=std, view=view)
 
 
 def _from_timm(name: str, weights: str | Path | None, hub: bool) -> Backbone:
@@ -285,7 +299,7 @@ def patch_features(
     backbone: Backbone,
     images: np.ndarray | torch.Tensor,
     *,
-    batch_size: int = 8,
+    batch_size: int | None = None,
     blocks: int = 1,
     precision: str = "fp32",
     cache: str | Path | None = None,
@@ -293,11 +307,15 @@ def patch_features(
 ) -> torch.Tensor:
     """Features on the patch grid, [N, ceil(H / patch), ceil(W / patch), blocks * D], final norm applied.
 
+    batch_size  images (or windows of them) at once; None: what keeps a processor's cache, or a GPU, busy
     blocks      how many of the last blocks, one after another, earliest first; 4 in DINO's linear protocol (ViT-S)
-
     precision   "fp32", or "bf16" (CPU or GPU; quicker only with units for it); the result is float32 either way
     cache       folder for results (see `cache_folder`), keyed on model, weights, images and options
     progress    show a bar
+
+    A backbone with a `view` reads larger images in windows of that side, which overlap by two patches or more; where
+    they overlap each keeps its half. A ViT that was trained on views of 100 patches describes a patch worse in an
+    image of 800 (the model card of the embedded one has the numbers).
 
     ValueError says in one sentence what is wrong with the images. Source: DINO, `get_intermediate_layers`.
     """
@@ -335,7 +353,7 @@ def _extract(
     images: np.ndarray | torch.Tensor,
     output: str,
     *,
-    batch_size: int = 8,
+    batch_size: int | None = None,
     blocks: int = 1,
     precision: str = "fp32",
     cache: str | Path | None = None,
@@ -344,7 +362,7 @@ def _extract(
     """Check, look into the cache, else run the model batch by batch."""
     if precision not in ("fp32", "bf16"):
         raise ValueError(f"Unknown precision '{precision}'; choose 'fp32' or 'bf16'.")
-    if batch_size < 1:
+    if batch_size is not None and batch_size < 1:
         raise ValueError(f"The batch size must be at least 1, not {batch_size}.")
     depth = len(backbone.model.blocks) if output != "attention" else 1  # attention is that of the last block
     if not 1 <= blocks <= depth:
@@ -354,26 +372,83 @@ def _extract(
     file = cache and Path(cache) / f"{_key(backbone, images, what, precision)}.npy"
     if file and (kept := _read_cache(file, len(images))) is not None:
         return kept
+    grid = tuple(-(-side // backbone.patch) for side in images.shape[-2:])
+    windows = _windows(backbone, *grid) if output == "patches" else [_WHOLE]
+    pieces = list(product(range(len(images)), windows))
+    batch_size = batch_size or _at_once(backbone, windows[0].tokens or math.prod(grid))
     result = None
-    starts = range(0, len(images), batch_size)
-    for start in tqdm(starts, desc=backbone.name, unit="batch", disable=not progress):
-        part = _forward(backbone, images[start : start + batch_size], output, blocks, precision)
+    for start in tqdm(range(0, len(pieces), batch_size), desc=backbone.name, unit="batch", disable=not progress):
+        some = pieces[start : start + batch_size]
+        x = torch.cat([_prepared(images[i : i + 1, :, window.rows, window.cols], backbone) for i, window in some])
+        found = _forward(backbone, x, output, blocks, precision).cpu()
         if result is None:
-            result = torch.empty(len(images), *part.shape[1:])
-        result[start : start + batch_size] = part
+            shape = (*grid, found.shape[-1]) if output == "patches" else found.shape[1:]
+            result = torch.empty(len(images), *shape)
+        for (i, window), one in zip(some, found, strict=True):
+            result[i][window.into] = one[window.of]
     if file:
         with _complete_or_absent(file) as new, new.open("wb") as stream:
             np.save(stream, result.numpy(), allow_pickle=False)
     return result
 
 
+class Window(NamedTuple):
+    """A part of an image that the network reads at once: its pixels, and which of its patches are kept where."""
+
+    rows: slice
+    cols: slice
+    into: tuple | EllipsisType
+    of: tuple | EllipsisType
+    tokens: int
+
+
+_WHOLE = Window(slice(None), slice(None), ..., ..., 0)
+
+
+def _windows(backbone: Backbone, height: int, width: int) -> list[Window]:
+    """The windows in which an image of height x width patches is read; a single one without a `view`."""
+    patch = backbone.patch
+    side = backbone.view // patch if backbone.view else max(height, width)
+    found = []
+    for (top, bottom, kept_rows), (left, right, kept_cols) in product(_spans(height, side), _spans(width, side)):
+        kept = kept_rows, kept_cols
+        of = tuple(slice(k.start - first, k.stop - first) for k, first in zip(kept, (top, left), strict=True))
+        pixels = slice(top * patch, bottom * patch), slice(left * patch, right * patch)
+        found.append(Window(*pixels, kept, of, (bottom - top) * (right - left)))
+    return found
+
+
+def _spans(whole: int, side: int) -> list[tuple[int, int, slice]]:
+    """(first, end, kept) of evenly spaced spans of `side` that cover `whole` and overlap by OVERLAP or more.
+
+    Where two overlap, each keeps its half: what it sees least at its edge is left to its neighbour.
+    """
+    if side >= whole:
+        return [(0, whole, slice(0, whole))]
+    n = 1 + math.ceil((whole - side) / (side - OVERLAP))
+    firsts = [round(i * (whole - side) / (n - 1)) for i in range(n)]
+    edges = [0, *((a + side + b) // 2 for a, b in pairwise(firsts)), whole]
+    return [(first, first + side, slice(*edge)) for first, edge in zip(firsts, pairwise(edges), strict=True)]
+
+
+def _at_once(backbone: Backbone, tokens: int) -> int:
+    """How many images of so many tokens go through together: few on a processor, whose cache holds no more."""
+    on_processor = next(backbone.model.parameters()).device.type == "cpu"
+    return max(1, (3_200 if on_processor else 65_536) // tokens)
+
+
+def _prepared(images: torch.Tensor, backbone: Backbone) -> torch.Tensor:
+    """Pixels as the network takes them, on its device, padded to whole patches."""
+    device = next(backbone.model.parameters()).device
+    return _padded(_normalised(images.to(device), backbone), backbone.patch)
+
+
 @torch.inference_mode()
-def _forward(backbone: Backbone, images: torch.Tensor, output: str, blocks: int, precision: str) -> torch.Tensor:
-    """One batch on the model's device; float32."""
-    model, device = backbone.model, next(backbone.model.parameters()).device
-    x = _padded(_normalised(images.to(device), backbone), backbone.patch)  # [B, 3, h * patch, w * patch]
+def _forward(backbone: Backbone, x: torch.Tensor, output: str, blocks: int, precision: str) -> torch.Tensor:
+    """One batch of prepared images of one size; float32."""
+    model = backbone.model
     h, w = x.shape[-2] // backbone.patch, x.shape[-1] // backbone.patch
-    with bf16(device) if precision == "bf16" else nullcontext():
+    with bf16(x.device) if precision == "bf16" else nullcontext():
         if output == "attention":
             return _attention_to_patches(model, x).unflatten(-1, (h, w)).float()  # [B, heads, h, w]
         found = _tokens_of(model, x, blocks).float()  # [B, prefix + h * w, blocks * D]
@@ -457,6 +532,8 @@ def _padded(x: torch.Tensor, patch: int) -> torch.Tensor:
 def _key(backbone: Backbone, images: torch.Tensor, output: str, precision: str) -> str:
     """SHA-256 over everything that the result depends on."""
     about = (backbone.name, backbone.weights_hash, backbone.patch, backbone.heads, backbone.mean, backbone.std)
+    if backbone.view and output.startswith("patches"):  # keys of what is read at once stay as they were
+        about += backbone.view, OVERLAP
     digest = hashlib.sha256(repr((*about, output, precision, images.dtype, tuple(images.shape))).encode())
     digest.update(images.contiguous().flatten().view(torch.uint8).numpy())
     return digest.hexdigest()

@@ -424,7 +424,8 @@ def train(
             save_checkpoint(Path(checkpoint), settings, run)
         bar.update()
     bar.close()
-    return Result(bb.wrap(run["teacher"].vit, "our DINO"), run["records"], run["warnings"])
+    view = crop if crop >= 3 * views["patch"] else None
+    return Result(bb.wrap(run["teacher"].vit, "our DINO", view=view), run["records"], run["warnings"])
 
 
 _FREE = (  # arguments that may change between an interrupted run and its continuation

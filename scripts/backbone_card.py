@@ -1,13 +1,15 @@
 """Remake the tables of the model card of the embedded backbone (lulc_utils/weights/embedded.md), as JSON and text.
 
-    python scripts/backbone_card.py simulated|dubai --out card.json
+    python scripts/backbone_card.py simulated|dubai|views --out card.json
 
 Patch level (8 px), crops of 224 px from the corners. Simulated: scenes 0-39 to fit, 1000-1019 to score, two crops of
 each. Dubai: tiles 1, 2, 4, 6 and 8 to fit, 3, 5 and 7 to score, four crops of each image. Linear probe: logistic
 regression on 20 000 standardised patches, the same for all. k-means: as many clusters as classes, matched one-to-one on
 the training split, first seed. k-NN: 10 000 training patches, every third test patch. Features: raw colour, and both
-networks' last block, or their last 2, 3, 4 and 6 blocks one after another (the DINO paper's linear protocol for its
-small ViT: 4). Intervals: 95 % bootstrap over scenes or tiles. About ten minutes on one core.
+networks', read in windows as large as the views of the training or from the whole crop at once; of the last block, or
+in windows also of the last four one after another (the DINO paper's linear protocol for its small ViT). Intervals: 95 %
+bootstrap over scenes or tiles. "views" scores windows of several sizes on other scenes (2000-2019): the size was chosen
+there. Some minutes each.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ import argparse
 import json
 import sys
 import warnings
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +29,8 @@ from lulc_utils import backbone, data, evaluate, simulate
 from lulc_utils.scene import Scene
 
 SIDE, PATCH = 224, 8
-BLOCKS = (1, 4, 2, 3, 6)  # what matters most comes first
+READINGS = {"": 1, ", whole": 1, ", 4 blocks": 4}  # blocks; in windows but for the second
+VIEWS = (48, 64, 80, 96, 112, None)  # sides of windows, pixels; None: the whole crop
 HELD_OUT = ("tile 3", "tile 5", "tile 7")
 
 
@@ -44,22 +48,27 @@ def corner_crops(scenes: list[Scene], count: int) -> tuple[np.ndarray, np.ndarra
 
 def splits(name: str) -> tuple[tuple, tuple, int]:
     """(train, test, number of classes) of one kind of landscape."""
-    if name == "simulated":
-        train, test = (simulate.aerial_scenes(seeds, progress=True) for seeds in (range(40), range(1000, 1020)))
+    if name != "dubai":
+        seeds = range(40), range(1000, 1020) if name == "simulated" else range(2000, 2020)
+        train, test = (simulate.aerial_scenes(s, progress=True) for s in seeds)
         return corner_crops(train, 2), corner_crops(test, 2), len(train[0].classes)
     scenes = data.dubai()
     train, test = ([s for s in scenes if (s.group in HELD_OUT) == held] for held in (False, True))
     return corner_crops(train, 4), corner_crops(test, 4), len(scenes[0].classes)
 
 
-def descriptions(images: np.ndarray) -> dict[str, np.ndarray]:
-    """{features: [N, 28, 28, D]}; "embedded, 4" means its last four blocks."""
+def descriptions(name: str, images: np.ndarray) -> dict[str, np.ndarray]:
+    """{features: [N, 28, 28, D]}."""
     found = {"raw colour": backbone.raw_color(images, PATCH).numpy()}
-    nets = [backbone.load(name) for name in ("embedded", "random")]
-    every = [backbone.patch_features(net, images, blocks=max(BLOCKS), progress=True).numpy() for net in nets]
-    for blocks in BLOCKS:
-        for name, one, net in zip(("embedded", "random"), every, nets, strict=True):
-            found[f"{name}, {blocks}"] = one[..., -blocks * net.dim :]  # the earliest block comes first
+    for kind in ("embedded", "random"):
+        net = backbone.load(kind)
+        if name == "views":
+            ways = {f", {side or SIDE} px": (side, 1) for side in VIEWS}
+        else:
+            ways = {how: (None if "whole" in how else net.view, blocks) for how, blocks in READINGS.items()}
+        for how, (view, blocks) in ways.items():
+            read = replace(net, view=view)
+            found[kind + how] = backbone.patch_features(read, images, blocks=blocks, progress=True).numpy()
     return found
 
 
@@ -87,15 +96,14 @@ def read(x: np.ndarray, y: np.ndarray, test_x: np.ndarray, test: tuple, n: int) 
 
 
 def summary(found: dict[str, dict[str, np.ndarray]]) -> dict:
-    """mIoU with its interval, and paired differences to raw colour, to the random ViT and to one block."""
+    """mIoU with its interval, and paired differences to raw colour, to the random ViT and to the whole crop."""
     kept = {}
     for name, ways in found.items():
-        net, _, blocks = name.partition(", ")
-        rivals = {"raw colour"} if blocks else set()
-        rivals |= {f"random, {b}" for b in {"1", blocks} if net == "embedded"} | ({f"{net}, 1"} if blocks else set())
+        net, _, how = name.partition(", ")
+        rivals = {"raw colour", "random", "random, whole", f"{net}, whole", net, f"random, {how}"} - {name}
         for way, one in ways.items():
             kept[f"{way} | {name}"] = [evaluate.scores(one.sum(0))["miou"], *evaluate.bootstrap(one)]
-            for rival in sorted(rivals & found.keys() - {name}):
+            for rival in sorted(rivals & found.keys() if net == "embedded" else ()):
                 kept[f"{way} | {name} - {rival}"] = list(evaluate.bootstrap_difference(one, found[rival][way]))
     return {key: [round(float(v), 4) for v in value] for key, value in kept.items()}
 
@@ -103,11 +111,11 @@ def summary(found: dict[str, dict[str, np.ndarray]]) -> dict:
 def main() -> int:
     """Measure one kind of landscape and write the numbers."""
     parser = argparse.ArgumentParser("python scripts/backbone_card.py", description=__doc__.splitlines()[0])
-    parser.add_argument("data", choices=("simulated", "dubai"))
+    parser.add_argument("data", choices=("simulated", "dubai", "views"))
     parser.add_argument("--out", type=Path, required=True, help="JSON with every number")
     asked = parser.parse_args()
     train, test, n = splits(asked.data)
-    train_x, test_x = descriptions(train[0]), descriptions(test[0])
+    train_x, test_x = (descriptions(asked.data, part[0]) for part in (train, test))
     found, steps = {}, {}
     for name in tqdm(train_x, desc="reading"):
         found[name], steps[name] = read(train_x[name], train[1], test_x[name], test, n)

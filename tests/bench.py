@@ -27,12 +27,12 @@ from torch.nn import functional as F
 from lulc_utils import backbone, rounding, simulate
 
 
-def vit_flops(net: backbone.Backbone, size: int) -> float:
-    """Multiplications and additions of one forward pass, matrix products only."""
-    tokens, dim, depth = (size // net.patch) ** 2 + 1, net.dim, len(net.model.blocks)
+def flops(net: backbone.Backbone, patches: int) -> float:
+    """Multiplications and additions of one forward pass over so many patches, matrix products only."""
+    tokens, dim, depth = patches + 1, net.dim, len(net.model.blocks)
     linear = 24 * dim**2 * tokens * depth  # qkv 6, projection 2, MLP 16
     attention = 4 * tokens**2 * dim * depth
-    return linear + attention + 2 * 3 * net.patch**2 * dim * tokens
+    return linear + attention + 2 * 3 * net.patch**2 * dim * patches
 
 
 def numbers(precision: str, *shape: int) -> torch.Tensor:
@@ -43,13 +43,13 @@ def numbers(precision: str, *shape: int) -> torch.Tensor:
     return x.bfloat16() if rounding.multiplies_bf16("cpu") else rounding.rounded(x)
 
 
-def own_products(net: backbone.Backbone, precision: str, images: int, size: int) -> Callable[[], None]:
+def own_products(net: backbone.Backbone, precision: str, at_once: int, patches: int) -> Callable[[], None]:
     """The network's linear layers and attention alone, on random numbers: its products without all that is between."""
-    tokens, dim, depth = (size // net.patch) ** 2 + 1, net.dim, len(net.model.blocks)
+    tokens, dim, depth = patches + 1, net.dim, len(net.model.blocks)
     shapes = [(3 * net.patch**2, dim), *[(dim, 3 * dim), (dim, dim), (dim, 4 * dim), (4 * dim, dim)] * depth]
-    layers = [(numbers(precision, images, tokens, k), numbers(precision, m, k)) for k, m in dict.fromkeys(shapes)]
+    layers = [(numbers(precision, at_once, tokens, k), numbers(precision, m, k)) for k, m in dict.fromkeys(shapes)]
     often = [shapes.count((w.shape[1], w.shape[0])) for _, w in layers]
-    qkv = [numbers(precision, images, net.heads, tokens, dim // net.heads) for _ in range(3)]
+    qkv = [numbers(precision, at_once, net.heads, tokens, dim // net.heads) for _ in range(3)]
 
     @torch.inference_mode()
     def run() -> None:
@@ -66,17 +66,21 @@ def features_against_matrix_product(precision: str, images: int = 16, size: int 
     """How close feature extraction comes to the machine's own matrix product, and how close its own products do."""
     a, b = numbers(precision, n, n), numbers(precision, n, n)
     x = np.random.default_rng(0).integers(0, 255, (images, 3, size, size), dtype=np.uint8)
-    net, batch = backbone.load("random"), 8
-    alone = own_products(net, precision, batch, size)
+    net = backbone.load("random")
+    windows = backbone._windows(net, size // net.patch, size // net.patch)  # all of one size
+    at_once = backbone._at_once(net, windows[0].tokens)
+    alone, times = own_products(net, precision, at_once, windows[0].tokens), images * len(windows) // at_once
     taken = seconds(
         {
             "product": lambda: a @ b,
-            "features": lambda: backbone.patch_features(net, x, batch_size=batch, precision=precision),
-            "own": lambda: [alone() for _ in range(images // batch)],
+            "features": lambda: backbone.patch_features(net, x, precision=precision),
+            "own": lambda: [alone() for _ in range(times)],
         }
     )
     product = 2 * n**3 / taken["product"]
-    features, own = (images * vit_flops(net, size) / taken[key] for key in ("features", "own"))
+    one = flops(net, windows[0].tokens)
+    features = images * len(windows) * one / taken["features"]
+    own = times * at_once * one / taken["own"]
     replaced = a.dtype == torch.float32 and precision == "bf16"
     note = " This processor has no unit for bf16: numbers rounded to bf16 are multiplied in fp32." if replaced else ""
     reference = f"the rate of one product of two {n} x {n} matrices"
@@ -85,8 +89,9 @@ def features_against_matrix_product(precision: str, images: int = 16, size: int 
             f"features {precision}",
             features / product,
             "ratio",
-            f"Feature extraction, {images / taken['features']:.1f} images of {size} pixels a second, does "
-            f"{features / 1e9:.0f} thousand million operations a second, a matrix product {product / 1e9:.0f}.{note}",
+            f"Feature extraction, {images / taken['features']:.1f} images of {size} pixels a second, each in "
+            f"{len(windows)} windows of {net.view}, does {features / 1e9:.0f} thousand million operations a second, a "
+            f"matrix product {product / 1e9:.0f}.{note}",
             reference,
             ("at least", 0.8),
         ),

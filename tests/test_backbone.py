@@ -2,6 +2,7 @@
 
 import json
 import pickle
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -172,6 +173,68 @@ def test_read_only_and_flipped_arrays_are_fine(vit, images):
     assert torch.equal(bb.patch_features(vit, view), bb.patch_features(vit, view.copy()))
 
 
+# ----------------------------------------------------------------------------------------------- windows
+
+
+def test_spans_cover_everything_once_and_overlap():
+    for side in range(3, 12):
+        for whole in range(1, 60):
+            spans = bb._spans(whole, side)
+            assert [i for _, _, kept in spans for i in range(whole)[kept]] == list(range(whole))
+            assert all(end - first == min(side, whole) and 0 <= first and end <= whole for first, end, _ in spans)
+            assert all(first <= kept.start and kept.stop <= end for first, end, kept in spans)
+            assert all(b[0] <= a[1] - bb.OVERLAP for a, b in pairwise(spans))
+            for (
+                first,
+                end,
+                kept,
+            ) in spans:  # never at a window's edge, but for the image's
+                assert kept.start > first or kept.start == 0
+                assert kept.stop < end or kept.stop == whole
+
+
+def test_a_view_reads_large_images_in_windows():
+    model, x = tiny(), np.random.default_rng(1).integers(0, 256, (2, 3, 88, 61), dtype=np.uint8)
+    windowed, whole = (bb.wrap(model, "tiny", view=view) for view in (48, None))
+    found = bb.patch_features(windowed, x)  # 11 x 8 patches in windows of 6: rows from 0, 2 and 5, columns from 0 and 2
+    assert found.shape == (2, 11, 8, 48)
+    corner = bb.patch_features(whole, x[:, :, :48, :48])
+    close(found[:, :4, :4], corner[:, :4, :4])
+    low = bb.patch_features(whole, x[:, :, 40:, 16:])  # padded to whole patches on the right
+    close(found[:, 7:, 5:], low[:, 2:, 3:])
+    assert (found - bb.patch_features(whole, x)).abs().max() > 1e-2
+    for size in (1, 2, 5):
+        close(bb.patch_features(windowed, x, batch_size=size), found)
+    far = x.copy()
+    far[:, :, 60:] = 255
+    assert torch.equal(bb.patch_features(windowed, far)[:, :4], found[:, :4])  # pixels of other windows do not matter
+    close(bb.patch_features(windowed, x, blocks=2)[..., 48:], found)
+
+
+def test_a_view_does_not_change_small_images_and_other_outputs():
+    model, x = tiny(), np.random.default_rng(1).integers(0, 256, (1, 3, 48, 30), dtype=np.uint8)
+    windowed, whole = (bb.wrap(model, "tiny", view=view) for view in (48, None))
+    assert torch.equal(bb.patch_features(windowed, x), bb.patch_features(whole, x))
+    large = np.tile(x, (1, 1, 2, 2))
+    for call in (bb.tokens, bb.cls_tokens, bb.last_attention):
+        assert torch.equal(call(windowed, large), call(whole, large))
+
+
+def test_views_of_the_shipped_network_and_of_files(tmp_path):
+    assert bb.load("embedded").view == bb.load("random").view == bb.EMBEDDED_VIEW == 80
+    for view in (None, 24):
+        bb.save(bb.wrap(tiny(), "mine", view=view), tmp_path / "mine.safetensors")
+        assert bb.load("embedded", weights=tmp_path / "mine.safetensors").view == view
+    for wrong in (20, 16, 0):
+        with pytest.raises(ValueError, match=f"multiple of the patch of 8 pixels, three at least, not {wrong}"):
+            bb.wrap(tiny(), "mine", view=wrong)
+
+
+def close(a, b):
+    assert a.shape == b.shape
+    assert (a - b).abs().max() < 1e-5
+
+
 # ------------------------------------------------------------------------------------------------- cache
 
 
@@ -200,6 +263,7 @@ def test_cache_tells_everything_apart_that_matters(vit, images, tmp_path):
         lambda: bb.patch_features(vit, np.maximum(images, 1), cache=tmp_path),
         lambda: bb.patch_features(bb.load("random", seed=1), images, cache=tmp_path),
         lambda: bb.patch_features(bb.wrap(vit.model, vit.name, mean=None), images, cache=tmp_path),
+        lambda: bb.patch_features(bb.wrap(vit.model, vit.name, view=24), images, cache=tmp_path),
     ]
     for n, call in enumerate(calls, 1):
         call()
