@@ -101,7 +101,7 @@ def stego_model(
             p = dense_crf(image * 255 if image.is_floating_point() else image, p)
         return p
 
-    digest = hashlib.sha256(f"{backbone.weights_hash} {of.tolist()} {crf}".encode())
+    digest = hashlib.sha256(f"{backbone.weights_hash} {backbone.view} {of.tolist()} {crf}".encode())
     for key, value in [*sorted(net.head.state_dict().items()), ("centres", net.centres)]:
         digest.update(f"{key} {tuple(value.shape)}".encode() + value.detach().cpu().float().numpy().tobytes())
     name = f"STEGO on {backbone.name}{' with CRF' if crf else ''}"
