@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import sys
 from pathlib import Path
 from urllib.parse import urlparse
@@ -13,6 +14,8 @@ import torch
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT / "book"), str(ROOT / "book" / "_ext")]
 matplotlib.use("Agg")
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # so a shell starts what it puts into the background
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 LOCAL = ("file", "data", "blob", "about")  # addresses that a page opened from a folder may load
 

@@ -503,6 +503,7 @@ def test_without_pystac_client_it_says_what_to_install(monkeypatch):
             raise ModuleNotFoundError(f"No module named '{name}'", name=name)
         return real(name, *args, **kwargs)
 
+    monkeypatch.delenv("LULC_OFFLINE", raising=False)  # else nothing would be asked, and nothing imported
     monkeypatch.setattr(builtins, "__import__", without)
     with pytest.raises(ModuleNotFoundError, match=r'pip install "lulc-utils\[stac\]"'):
         stac.search(BOX, "2023-07-01")
