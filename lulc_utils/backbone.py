@@ -43,7 +43,7 @@ SHORT_NAMES = {
     "dinov3_vitl16_sat": "vit_large_patch16_dinov3.sat493m",
 }
 EMBEDDED = {"img_size": 96, "patch_size": 8, "embed_dim": 192, "depth": 6, "num_heads": 3}
-EMBEDDED_VIEW = 80  # side of the views that it was trained on, in pixels
+EMBEDDED_VIEW = 80  # side of the views that it is trained on, in pixels; files say so themselves
 OVERLAP = 2  # patches that the windows of a backbone with a view share with their neighbours, at least
 EMBEDDED_FILE = Path(__file__).parent / "weights" / "embedded.safetensors"
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))  # mean and standard deviation of RGB in 0..1
@@ -195,12 +195,10 @@ def _embedded(path: str | Path | None) -> Backbone:
             tuple(json.loads(metadata[key])) if key in metadata else usual
             for key, usual in zip(("mean", "std"), IMAGENET, strict=True)
         )
-        view = json.loads(metadata.get("view", "null"))
+        view = json.loads(metadata.get("view", "null")) if path else EMBEDDED_VIEW
         model = VisionTransformer(**architecture, num_classes=0, dynamic_img_size=True)
     except (TypeError, ValueError) as error:
         raise ValueError(f"The metadata of {path} do not describe a ViT: {error}.") from None
-    if path in (None, EMBEDDED_FILE) and "view" not in metadata:  # our file is older than this entry
-        view = EMBEDDED_VIEW
     if path:
         _fill(model, tensors, path)
     return wrap(model, "embedded", mean=mean, std=std, view=view)
@@ -375,7 +373,7 @@ def _extract(
     grid = tuple(-(-side // backbone.patch) for side in images.shape[-2:])
     windows = _windows(backbone, *grid) if output == "patches" else [_WHOLE]
     pieces = list(product(range(len(images)), windows))
-    batch_size = batch_size or _at_once(backbone, windows[0].tokens or math.prod(grid))
+    batch_size = batch_size or _at_once(backbone, windows[0].patches or math.prod(grid))
     result = None
     for start in tqdm(range(0, len(pieces), batch_size), desc=backbone.name, unit="batch", disable=not progress):
         some = pieces[start : start + batch_size]
@@ -399,7 +397,7 @@ class Window(NamedTuple):
     cols: slice
     into: tuple | EllipsisType
     of: tuple | EllipsisType
-    tokens: int
+    patches: int
 
 
 _WHOLE = Window(slice(None), slice(None), ..., ..., 0)
@@ -431,10 +429,10 @@ def _spans(whole: int, side: int) -> list[tuple[int, int, slice]]:
     return [(first, first + side, slice(*edge)) for first, edge in zip(firsts, pairwise(edges), strict=True)]
 
 
-def _at_once(backbone: Backbone, tokens: int) -> int:
-    """How many images of so many tokens go through together: few on a processor, whose cache holds no more."""
+def _at_once(backbone: Backbone, patches: int) -> int:
+    """How many images of so many patches go through together: few on a processor, whose cache holds no more."""
     on_processor = next(backbone.model.parameters()).device.type == "cpu"
-    return max(1, (3_200 if on_processor else 65_536) // tokens)
+    return max(1, (3_200 if on_processor else 65_536) // patches)
 
 
 def _prepared(images: torch.Tensor, backbone: Backbone) -> torch.Tensor:

@@ -68,8 +68,8 @@ def features_against_matrix_product(precision: str, images: int = 16, size: int 
     x = np.random.default_rng(0).integers(0, 255, (images, 3, size, size), dtype=np.uint8)
     net = backbone.load("random")
     windows = backbone._windows(net, size // net.patch, size // net.patch)  # all of one size
-    at_once = backbone._at_once(net, windows[0].tokens)
-    alone, times = own_products(net, precision, at_once, windows[0].tokens), images * len(windows) // at_once
+    at_once = backbone._at_once(net, windows[0].patches)
+    alone, times = own_products(net, precision, at_once, windows[0].patches), images * len(windows) // at_once
     taken = seconds(
         {
             "product": lambda: a @ b,
@@ -78,7 +78,7 @@ def features_against_matrix_product(precision: str, images: int = 16, size: int 
         }
     )
     product = 2 * n**3 / taken["product"]
-    one = flops(net, windows[0].tokens)
+    one = flops(net, windows[0].patches)
     features = images * len(windows) * one / taken["features"]
     own = times * at_once * one / taken["own"]
     replaced = a.dtype == torch.float32 and precision == "bf16"
