@@ -25,7 +25,7 @@ PACKAGES = "numpy scipy scikit-learn matplotlib torch torchvision timm rasterio 
 MODULES = {"scikit-learn": "sklearn", "pyyaml": "yaml"}
 BOOK = "jupyter-book papermill nbval"  # only builders of the book need these
 OLDEST_PYTHON = (3, 10)
-EMBEDDED_SHA256 = "e68adb4b014e953a4cf0cae49792d9fb41102d93345f3d1c0c0ab27484c4abcc"  # of the weights in this package
+EMBEDDED_SHA256 = "0c556d45441c4e190af9ac238047765cb411bb83961a2a0f900360148a9ebf30"  # of the weights in this package
 PAIR = "`pip install --upgrade --force-reinstall torch torchvision` (both in one command)"
 
 
