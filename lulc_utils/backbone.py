@@ -13,7 +13,8 @@ import math
 import os
 import sys
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from itertools import pairwise, product
@@ -305,7 +306,7 @@ def patch_features(
 ) -> torch.Tensor:
     """Features on the patch grid, [N, ceil(H / patch), ceil(W / patch), blocks * D], final norm applied.
 
-    batch_size  images (or windows of them) at once; None: what keeps a processor's cache, or a GPU, busy
+    batch_size  images (or windows of them) at once; None: what keeps the cores of a processor, or a GPU, busy
     blocks      how many of the last blocks, one after another, earliest first; 4 in DINO's linear protocol (ViT-S)
     precision   "fp32", or "bf16" (CPU or GPU; quicker only with units for it); the result is float32 either way
     cache       folder for results (see `cache_folder`), keyed on model, weights, images and options
@@ -373,17 +374,25 @@ def _extract(
     grid = tuple(-(-side // backbone.patch) for side in images.shape[-2:])
     windows = _windows(backbone, *grid) if output == "patches" else [_WHOLE]
     pieces = list(product(range(len(images)), windows))
-    batch_size = batch_size or _at_once(backbone, windows[0].patches or math.prod(grid))
-    result = None
-    for start in tqdm(range(0, len(pieces), batch_size), desc=backbone.name, unit="batch", disable=not progress):
-        some = pieces[start : start + batch_size]
+    hooked = output == "attention" or blocks > 1  # such a batch sets hooks on the model: one at a time
+    workers = min(1 if hooked else _workers(backbone), len(pieces), batch_size or len(pieces))
+    at_once = batch_size // workers if batch_size else _at_once(backbone, windows[0].patches or math.prod(grid))
+    batches = _batches(pieces, workers, at_once)
+
+    def read(some: Sequence[tuple[int, Window]]) -> torch.Tensor:
         x = torch.cat([_prepared(images[i : i + 1, :, window.rows, window.cols], backbone) for i, window in some])
-        found = _forward(backbone, x, output, blocks, precision).cpu()
+        return _forward(backbone, x, output, blocks, precision).cpu()
+
+    result = None
+    bar = tqdm(total=len(batches), desc=backbone.name, unit="batch", disable=not progress)
+    for some, found in zip(batches, _side_by_side(read, batches, workers), strict=True):
         if result is None:
             shape = (*grid, found.shape[-1]) if output == "patches" else found.shape[1:]
             result = torch.empty(len(images), *shape)
         for (i, window), one in zip(some, found, strict=True):
             result[i][window.into] = one[window.of]
+        bar.update()
+    bar.close()
     if file:
         with _complete_or_absent(file) as new, new.open("wb") as stream:
             np.save(stream, result.numpy(), allow_pickle=False)
@@ -431,8 +440,41 @@ def _spans(whole: int, side: int) -> list[tuple[int, int, slice]]:
 
 def _at_once(backbone: Backbone, patches: int) -> int:
     """How many images of so many patches go through together: few on a processor, whose cache holds no more."""
-    on_processor = next(backbone.model.parameters()).device.type == "cpu"
-    return max(1, (3_200 if on_processor else 65_536) // patches)
+    return max(1, (3_200 if _on_processor(backbone) else 65_536) // patches)
+
+
+def _on_processor(backbone: Backbone) -> bool:
+    return next(backbone.model.parameters()).device.type == "cpu"
+
+
+def _workers(backbone: Backbone) -> int:
+    """How many batches are read side by side: one on each of torch's threads, but one at a time on a GPU."""
+    return torch.get_num_threads() if _on_processor(backbone) else 1
+
+
+def _batches(pieces: Sequence, workers: int, at_once: int) -> list[Sequence]:
+    """Pieces in batches of even size, at most `at_once` in each, so that the workers end together."""
+    rounds = math.ceil(len(pieces) / (workers * at_once))
+    size = math.ceil(len(pieces) / (workers * rounds))
+    return [pieces[start : start + size] for start in range(0, len(pieces), size)]
+
+
+def _side_by_side(function: Callable, batches: Sequence, workers: int) -> Iterator:
+    """function(batch) of every batch, in order; several workers take a batch each and compute on one thread each.
+
+    A small network is read faster so than with all threads on every layer of one batch: nobody waits for the others
+    at the end of each of its many short steps, and each works on numbers that its own core has just written.
+    """
+    if workers == 1:
+        yield from map(function, batches)
+        return
+    threads = torch.get_num_threads()
+    pool = ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,))
+    try:
+        yield from pool.map(function, batches)
+    finally:
+        pool.shutdown(cancel_futures=True)
+        torch.set_num_threads(threads)  # a worker's own setting is also what later threads would begin with
 
 
 def _prepared(images: torch.Tensor, backbone: Backbone) -> torch.Tensor:

@@ -68,19 +68,20 @@ def features_against_matrix_product(precision: str, images: int = 16, size: int 
     x = np.random.default_rng(0).integers(0, 255, (images, 3, size, size), dtype=np.uint8)
     net = backbone.load("random")
     windows = backbone._windows(net, size // net.patch, size // net.patch)  # all of one size
-    at_once = backbone._at_once(net, windows[0].patches)
-    alone, times = own_products(net, precision, at_once, windows[0].patches), images * len(windows) // at_once
+    workers, pieces = backbone._workers(net), range(images * len(windows))
+    batches = backbone._batches(pieces, workers, backbone._at_once(net, windows[0].patches))
+    alone = own_products(net, precision, len(batches[0]), windows[0].patches)
     taken = seconds(
         {
             "product": lambda: a @ b,
             "features": lambda: backbone.patch_features(net, x, precision=precision),
-            "own": lambda: [alone() for _ in range(times)],
+            "own": lambda: [*backbone._side_by_side(lambda _: alone(), batches, workers)],
         }
     )
     product = 2 * n**3 / taken["product"]
     one = flops(net, windows[0].patches)
     features = images * len(windows) * one / taken["features"]
-    own = times * at_once * one / taken["own"]
+    own = len(batches) * len(batches[0]) * one / taken["own"]
     replaced = a.dtype == torch.float32 and precision == "bf16"
     note = " This processor has no unit for bf16: numbers rounded to bf16 are multiplied in fp32." if replaced else ""
     reference = f"the rate of one product of two {n} x {n} matrices"

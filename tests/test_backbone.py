@@ -3,7 +3,11 @@
 import json
 import pickle
 import shutil
-from itertools import pairwise
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from itertools import pairwise, product
 from pathlib import Path
 
 import numpy as np
@@ -114,6 +118,74 @@ def test_batches_and_bars_do_not_change_the_result(vit, images, capsys):
     assert "random ViT" in capsys.readouterr().err
     bb.patch_features(vit, images)
     assert capsys.readouterr().err == ""
+
+
+@pytest.fixture
+def two_threads():
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(before)
+
+
+def threads_of(model: torch.nn.Module, seen: list) -> None:
+    """Let the model note who computes its batches: (thread, how many threads of its own, images)."""
+    model.register_forward_pre_hook(
+        lambda _, x: seen.append((threading.get_ident(), torch.get_num_threads(), len(x[0])))
+    )
+
+
+def test_threads_take_a_batch_each(two_threads):
+    model, seen = tiny(), []
+    backbone = bb.wrap(model, "tiny", view=48)
+    x = np.random.default_rng(2).integers(0, 256, (3, 3, 88, 61), dtype=np.uint8)  # 6 windows each
+    threads_of(model.patch_embed, seen)
+    found = bb.patch_features(backbone, x)
+    assert [(own, images) for _, own, images in seen] == [(1, 9), (1, 9)]
+    assert threading.get_ident() not in {thread for thread, *_ in seen}
+    assert torch.get_num_threads() == 2
+    with ThreadPoolExecutor(1) as later:
+        assert later.submit(torch.get_num_threads).result() == 2
+    seen.clear()
+    close(bb.patch_features(backbone, x, batch_size=1), found)  # one at a time, by all threads
+    assert set(seen) == {(threading.get_ident(), 2, 1)} and len(seen) == 18
+    seen.clear()
+    close(bb.patch_features(backbone, x, batch_size=5), found)
+    assert max(images for *_, images in seen) == 2  # 5 in both together
+    for output in (partial(bb.patch_features, blocks=2), bb.last_attention):
+        seen.clear()
+        output(backbone, x)
+        assert {(thread, own) for thread, own, _ in seen} == {(threading.get_ident(), 2)}
+    torch.set_num_threads(1)
+    seen.clear()
+    close(bb.patch_features(backbone, x), found)
+    assert set(seen) == {(threading.get_ident(), 1, 18)}
+
+
+def test_an_error_in_one_thread_ends_all(two_threads):
+    model, seen = tiny(), []
+    backbone = bb.wrap(model, "tiny")
+
+    def fails(_, x):
+        seen.append(len(x[0]))
+        time.sleep(0.05)
+        raise MemoryError("no room")
+
+    model.patch_embed.register_forward_pre_hook(fails)
+    with pytest.raises(MemoryError, match="no room"):
+        bb.patch_features(backbone, np.zeros((40, 3, 16, 16), np.uint8), batch_size=2)
+    assert torch.get_num_threads() == 2
+    assert len(seen) < 20  # most batches were never begun
+
+
+@pytest.mark.parametrize("pieces, workers, at_once", list(product((1, 2, 7, 36, 100), (1, 2, 16), (1, 5, 32))))
+def test_batches_are_even_and_no_larger_than_asked(pieces, workers, at_once):
+    batches = bb._batches(range(pieces), workers, at_once)
+    sizes = [len(batch) for batch in batches]
+    assert [i for batch in batches for i in batch] == list(range(pieces))
+    assert max(sizes) <= at_once
+    rounds = -(-pieces // (workers * at_once))
+    assert max(sizes) == -(-pieces // (workers * rounds)) and len(batches) <= workers * rounds
 
 
 def test_bf16_is_close_but_not_the_same(vit, images):
