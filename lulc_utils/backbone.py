@@ -306,7 +306,7 @@ def patch_features(
 ) -> torch.Tensor:
     """Features on the patch grid, [N, ceil(H / patch), ceil(W / patch), blocks * D], final norm applied.
 
-    batch_size  images (or windows of them) at once; None: what keeps the cores of a processor, or a GPU, busy
+    batch_size  images (or windows of them) at once, on all threads together; None: what keeps the machine busy
     blocks      how many of the last blocks, one after another, earliest first; 4 in DINO's linear protocol (ViT-S)
     precision   "fp32", or "bf16" (CPU or GPU; quicker only with units for it); the result is float32 either way
     cache       folder for results (see `cache_folder`), keyed on model, weights, images and options

@@ -14,6 +14,7 @@ import argparse
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
+from unittest import mock
 
 import bench_contrastive
 import bench_crf
@@ -107,6 +108,26 @@ def features_against_matrix_product(precision: str, images: int = 16, size: int 
     ]
 
 
+def side_by_side_against_in_turn(images: int = 8, size: int = 224) -> Row:
+    """What it gains that every thread takes a batch of its own, instead of all sharing each layer of one batch."""
+    x = np.random.default_rng(0).integers(0, 255, (images, 3, size, size), dtype=np.uint8)
+    net = backbone.load("random")
+
+    def in_turn() -> None:
+        with mock.patch.object(backbone, "_workers", lambda _: 1):
+            backbone.patch_features(net, x)
+
+    taken = seconds({"in turn": in_turn, "side by side": lambda: backbone.patch_features(net, x)}, repeats=11)
+    return Row(
+        "batches side by side",
+        taken["in turn"] / taken["side by side"],
+        "ratio",
+        f"Features of {images} images, one batch on each of {torch.get_num_threads()} threads, are computed so many "
+        "times faster than batch after batch by all threads together.",
+        "the speed of one batch after the other",
+    )
+
+
 def cached_against_computed(images: int = 16) -> Row:
     """What keeping features on disk saves."""
     x = np.stack([s.pixels for s in simulate.aerial_scenes(range(images), size=224)])
@@ -143,6 +164,7 @@ PARTS: dict[str, Callable[[], list[Row]]] = {
     "features": lambda: [
         *features_against_matrix_product("fp32"),
         *features_against_matrix_product("bf16"),
+        side_by_side_against_in_turn(),
         cached_against_computed(),
     ],
     "simulator": lambda: [simulator()],

@@ -89,7 +89,7 @@ def run(size: int = 4096, stego_size: int = 960) -> list[Row]:
             {"copy": copy_to_cog, "0": lambda: to_map(source, CHEAP, 0), "64": lambda: to_map(source, CHEAP, 64)}, 3
         )
         dear = seconds(
-            {"bare": lambda: bare(small, model, 512, 64), "map": lambda: to_map(small, model, 64)}, repeats=3
+            {"bare": lambda: bare(small, model, 512, 64), "map": lambda: to_map(small, model, 64)}, repeats=9
         )
     rows = [
         Row(
@@ -148,7 +148,7 @@ def workers(size: int = 1824, window: int = 256, overlap: int = 32) -> list[Row]
         def together(client, copies: int) -> None:
             client.gather([client.submit(alone, source, window, overlap, pure=False) for _ in range(copies)])
 
-        def pair(model: mapping.Model, repeats: int = 3) -> dict:
+        def pair(model: mapping.Model, repeats: int = 5) -> dict:
             return seconds({"1": lambda: on(one, model), "2": lambda: on(two, model)}, repeats)
 
         network, wait = pair(embedded_stego()), pair(waiting(0.2), 1)
