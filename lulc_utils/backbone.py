@@ -15,7 +15,7 @@ import sys
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, nullcontext
+from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from itertools import pairwise, product
 from pathlib import Path
@@ -385,14 +385,14 @@ def _extract(
 
     result = None
     bar = tqdm(total=len(batches), desc=backbone.name, unit="batch", disable=not progress)
-    for some, found in zip(batches, _side_by_side(read, batches, workers), strict=True):
-        if result is None:
-            shape = (*grid, found.shape[-1]) if output == "patches" else found.shape[1:]
-            result = torch.empty(len(images), *shape)
-        for (i, window), one in zip(some, found, strict=True):
-            result[i][window.into] = one[window.of]
-        bar.update()
-    bar.close()
+    with closing(_side_by_side(read, batches, workers)) as found_in_turn, bar:
+        for some, found in zip(batches, found_in_turn, strict=True):
+            if result is None:
+                shape = (*grid, found.shape[-1]) if output == "patches" else found.shape[1:]
+                result = torch.empty(len(images), *shape)
+            for (i, window), one in zip(some, found, strict=True):
+                result[i][window.into] = one[window.of]
+            bar.update()
     if file:
         with _complete_or_absent(file) as new, new.open("wb") as stream:
             np.save(stream, result.numpy(), allow_pickle=False)
