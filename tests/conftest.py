@@ -4,6 +4,7 @@ import os
 import shutil
 import signal
 import sys
+from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlparse
 
@@ -20,13 +21,25 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # so a shell starts what 
 LOCAL = ("file", "data", "blob", "about")  # addresses that a page opened from a folder may load
 
 
+@contextmanager
+def threads(n):
+    before = torch.get_num_threads()
+    torch.set_num_threads(n)
+    yield
+    torch.set_num_threads(before)
+
+
 @pytest.fixture(scope="module")
 def one_thread():
     """Networks this small lose more to threads that wait for each other than they gain, above all when others work."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+    with threads(1):
+        yield
+
+
+@pytest.fixture
+def two_threads():
+    with threads(2):
+        yield
 
 
 # Not one browser for the whole session: Playwright keeps an event loop running while it is open, and the tests of

@@ -120,14 +120,6 @@ def test_batches_and_bars_do_not_change_the_result(vit, images, capsys):
     assert capsys.readouterr().err == ""
 
 
-@pytest.fixture
-def two_threads():
-    before = torch.get_num_threads()
-    torch.set_num_threads(2)
-    yield
-    torch.set_num_threads(before)
-
-
 def threads_of(model: torch.nn.Module, seen: list) -> None:
     """Let the model note who computes its batches: (thread, how many threads of its own, images)."""
     model.register_forward_pre_hook(

@@ -211,15 +211,6 @@ def normalised(pixels):
     return (torch.from_numpy(pixels).float() / 255 - 0.4) / 0.2
 
 
-@pytest.fixture
-def one_thread():
-    """The same sums on every machine, and no waiting for a busy second core."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 def test_structure_separates_the_classes_for_a_small_network(train, test, one_thread):
     """About 60 seconds of one core: the long one of this file."""
     with torch.random.fork_rng(devices=[]):
