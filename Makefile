@@ -31,24 +31,24 @@ lab: .venv/.installed ## open the chapters in JupyterLab
 	$(BIN)/jupyter lab notebooks
 
 bench: .venv/.installed ## measure speed ratios, side by side; make bench BENCH=--keep keeps them for the page Performance
-	$(BIN)/python tests/bench.py $(BENCH)
+	$(BIN)/python scripts/measure/bench/bench.py $(BENCH)
 
 notebooks: .venv/.installed ## run all chapters with papermill: make notebooks PROFILE=quick|full (results in build/)
-	$(BIN)/python book/run_chapters.py --profile $(PROFILE)
+	$(BIN)/python scripts/tools/run_chapters.py --profile $(PROFILE)
 
 run: notebooks
 
 student: .venv/.installed ## copies of the chapters without solutions, in dist/student
-	$(BIN)/python book/student.py
+	$(BIN)/python scripts/tools/student.py
 
 instructor: .venv/.installed ## full copies of the chapters, solutions unfolded, in dist/instructor
-	$(BIN)/python book/student.py --instructor
+	$(BIN)/python scripts/tools/student.py --instructor
 
 measure: .venv/.installed ## run the chapters with real data and keep their numbers in book/measured
-	$(BIN)/python book/run_chapters.py --profile measured --keep-results
+	$(BIN)/python scripts/tools/run_chapters.py --profile measured --keep-results
 
 colab: .venv/.installed ## rehearse chapter 0 in an environment like Colab's (needs the network, 6 GB for a while)
-	$(BIN)/python scripts/colab_rehearsal.py
+	$(BIN)/python scripts/tools/colab_rehearsal.py
 
 lock: ## resolve requirements.lock anew from pyproject.toml (needs uv)
 	uv pip compile --quiet --universal --python-version 3.10 --no-header --no-annotate --all-extras --upgrade \

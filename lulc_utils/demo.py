@@ -27,8 +27,8 @@ from torch.nn import functional as F
 
 from lulc_utils import backbone as vits
 from lulc_utils import evaluate, mapping, maps, plot, raster, simulate
+from lulc_utils.mapping.worker import Model
 from lulc_utils.scene import Scene
-from lulc_utils.windows import Model
 
 PATCH = 8  # pixels, of the embedded backbone
 RESOLUTION = 0.5  # metres per pixel of the simulated scenes

@@ -1,6 +1,6 @@
 """Sphinx extension: what the tools leave undone for readers who listen to a page instead of seeing it.
 
-Each mend answers a rule of axe-core that the built pages broke (tests/test_browser.py checks them all).
+Each mend answers a rule of axe-core that the built pages broke (tests/book/test_browser.py checks them all).
 """
 
 import re

@@ -17,7 +17,7 @@ from docutils import nodes
 from sphinx.util.docutils import SphinxDirective
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / "book"))
+sys.path.insert(0, str(ROOT / "scripts" / "tools"))
 OPTION = re.compile(r"^\s*(?P<names>[*\w]+(, [*\w]+)*)(: |\s{2,})(?P<text>\S.*)$")
 
 

@@ -1,4 +1,4 @@
-"""Sphinx extension: the page "Performance" is made from the rows that `python tests/bench.py --keep` measured."""
+"""Sphinx extension: the page "Performance", from the rows of `python scripts/measure/bench/bench.py --keep`."""
 
 import json
 from pathlib import Path
@@ -23,7 +23,7 @@ MACHINE = {"processor", "cores", "threads", "torch", "python", "date"}
 def read(path: Path = FILE) -> dict[str, dict]:
     """{part: {"machine": {...}, "rows": [...]}} of all parts; ValueError when one is missing."""
     if not path.exists():
-        raise ValueError(f"There is no {path.name}; run `python tests/bench.py --keep` to measure it.")
+        raise ValueError(f"There is no {path.name}; run `python scripts/measure/bench/bench.py --keep` to measure it.")
     kept = json.loads(path.read_text(encoding="utf8"))
     for part in TITLES:
         found = kept.get(part, {})
@@ -31,7 +31,7 @@ def read(path: Path = FILE) -> dict[str, dict]:
         if not rows or MACHINE - found.get("machine", {}).keys() or any(ROW - row.keys() for row in rows):
             raise ValueError(
                 f"{path.name} lacks rows of the part '{part}' or something in them; run "
-                f"`python tests/bench.py --only {part} --keep`."
+                f"`python scripts/measure/bench/bench.py --only {part} --keep`."
             )
     return {part: kept[part] for part in TITLES}
 

@@ -8,7 +8,7 @@ FILE = Path(__file__).resolve().parents[1] / "measured" / "run_times.json"
 
 
 def table(measured: dict) -> str:
-    """Markdown table of one run, as `book/run_chapters.py --keep-times` writes it; seconds by chapter."""
+    """Markdown table of one run, as `scripts/tools/run_chapters.py --keep-times` writes it; seconds by chapter."""
     rows = ["| chapter | time to run |", "|---|---:|"]
     for chapter, seconds in measured["seconds"].items():
         number, words = chapter.split("_", 1)

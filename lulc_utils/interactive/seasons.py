@@ -13,7 +13,7 @@ from lulc_utils.interactive.figure import Interactive, assemble, drawing, image,
 from lulc_utils.plot import COLORS
 from lulc_utils.simulate import REGIONS, SATELLITE_CLASSES, ndvi, satellite_year
 from lulc_utils.simulate.satellite import YEAR
-from lulc_utils.simulate.spectra import WAVELENGTHS
+from lulc_utils.simulate.satellite.spectra import WAVELENGTHS
 
 DAYS = tuple(range(1, 367, 15))
 LATITUDES = (-60, -54, -48, -42, -36, 36, 42, 48, 54, 60)

@@ -1,0 +1,143 @@
+"""A small U-Net (Ronneberger et al. 2015, arXiv 1505.04597): many bands in, one feature vector per pixel out.
+
+At full resolution it looks at every pixel's spectrum alone (1 x 1 convolutions): at 10 m the spectrum says most. Three
+times it halves the resolution and looks around (3 x 3), then climbs back and adds what it knew at each resolution. Half
+a million weights, most of them where pixels are few. B images, C bands, D features.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+import torch.distributed as dist
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import nn
+from torch.distributed.nn.functional import all_reduce
+from torch.nn import functional as F
+
+FORMAT = "lulc_utils.contrastive.unet 1"
+
+
+class BatchNorm(nn.BatchNorm2d):
+    """Batch normalisation over the batches of all processes, so that two processes compute what one does.
+
+    Torch's SyncBatchNorm works on GPUs only; all processes must hold equally many images here.
+    """
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """[B, C, H, W] -> the same shape."""
+        if not (self.training and dist.is_initialized() and dist.get_world_size() > 1):
+            return super().forward(x)
+        world = dist.get_world_size()
+        mean = all_reduce(x.mean((0, 2, 3))) / world  # the gradient passes through both sums
+        centred = x - mean.view(-1, 1, 1)
+        var = all_reduce(centred.square().mean((0, 2, 3))) / world
+        with torch.no_grad():
+            count = world * x.numel() / x.shape[1]
+            self.running_mean.lerp_(mean, self.momentum)
+            self.running_var.lerp_(var * count / (count - 1), self.momentum)
+            self.num_batches_tracked += 1
+        scale = self.weight / (var + self.eps).sqrt()
+        return centred * scale.view(-1, 1, 1) + self.bias.view(-1, 1, 1)
+
+
+def conv(inputs: int, outputs: int, size: int = 3, stride: int = 1) -> nn.Sequential:
+    """Convolution, batch norm, ReLU: [B, inputs, H, W] -> [B, outputs, H / stride, W / stride]."""
+    return nn.Sequential(
+        nn.Conv2d(inputs, outputs, size, stride, size // 2, bias=False), BatchNorm(outputs), nn.ReLU(inplace=True)
+    )
+
+
+class UNet(nn.Module):
+    """Reflectance [B, C, H, W] -> scores [B, classes, H, W]; `features` stops before the last, linear layer.
+
+    bands     names of the C bands, in order; kept with the weights so that nobody feeds them another order
+    classes   number of classes; 0: no head yet
+    widths    channels at full, 1/2, 1/4, 1/8 resolution
+    dim       D, length of a pixel's feature vector
+
+    The buffers `mean` and `std` [C] standardise the input; set them with `standardise` before training.
+    """
+
+    def __init__(
+        self, bands: Sequence[str], classes: int = 0, widths: Sequence[int] = (32, 48, 64, 128), dim: int = 64
+    ):
+        super().__init__()
+        self.bands, self.classes, self.widths, self.dim = tuple(bands), classes, tuple(widths), dim
+        self.register_buffer("mean", torch.zeros(len(self.bands)))
+        self.register_buffer("std", torch.ones(len(self.bands)))
+        pairs = list(zip(self.widths[:-1], self.widths[1:], strict=True))
+        full = self.widths[0]
+        self.stem = nn.Sequential(conv(len(self.bands), full, 1), conv(full, full, 1))
+        self.down = nn.ModuleList(nn.Sequential(conv(a, b, stride=2), conv(b, b)) for a, b in pairs)
+        self.bottom = conv(self.widths[-1], self.widths[-1])
+        self.narrow = nn.ModuleList(nn.Conv2d(b, a, 1) for a, b in pairs)  # before going up: cheaper than after
+        self.up = nn.ModuleList(conv(a, a, 3 if i else 1) for i, a in enumerate(self.widths[:-1]))
+        self.out = nn.Conv2d(full, dim, 1)
+        self.head = nn.Conv2d(dim, classes, 1) if classes else None
+
+    def features(self, x: torch.Tensor) -> torch.Tensor:
+        """One feature vector per pixel, [B, D, H, W], of reflectance [B, C, H, W] of any size."""
+        height, width = x.shape[-2:]
+        x = (x - self.mean.view(-1, 1, 1)) / self.std.view(-1, 1, 1)
+        coarse = 2 ** len(self.down)
+        if height % coarse or width % coarse:  # every resolution must be a whole number of pixels
+            x = F.pad(x, (0, -width % coarse, 0, -height % coarse), mode="replicate")
+        known = [self.stem(x)]  # [B, w0, H, W]
+        for down in self.down:
+            known.append(down(known[-1]))  # [B, w1, H/2, W/2], [B, w2, H/4, W/4], ...
+        x = self.bottom(known.pop())
+        for narrow, up in zip(reversed(self.narrow), reversed(self.up), strict=True):
+            x = up(F.interpolate(narrow(x), scale_factor=2.0, mode="nearest") + known.pop())
+        return F.relu(self.out(x)[..., :height, :width])
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Scores of the classes, [B, classes, H, W]; RuntimeError without a head."""
+        if self.head is None:
+            raise RuntimeError("This network has no head yet; contrastive.finetune gives it one.")
+        return self.head(self.features(x))
+
+    def standardise(self, images: torch.Tensor) -> UNet:
+        """Take mean and standard deviation of every band from images [..., C, H, W]; returns the network itself."""
+        flat = images.transpose(-3, 0).flatten(1).double()  # [C, everything else]
+        self.mean.copy_(flat.mean(1))
+        self.std.copy_(flat.std(1).clamp_min(1e-4))
+        return self
+
+
+def save(model: UNet, path: str | Path, **notes: str) -> Path:
+    """Write weights, band names, mean and standard deviation as safetensors; complete under its name or not at all.
+
+    notes go into the file's header ("data", "seed", ...). Returns the path.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    shape = {"bands": model.bands, "classes": model.classes, "widths": model.widths, "dim": model.dim}
+    part = path.with_name(path.name + ".part")
+    weights = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
+    save_file(weights, part, {"format": FORMAT, "shape": json.dumps(shape), **notes})
+    os.replace(part, path)
+    return path
+
+
+def load(path: str | Path, device: str | torch.device = "cpu") -> UNet:
+    """The network that `save` wrote, in evaluation mode. FileNotFoundError; ValueError when it is something else."""
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"There is no file {path}; train it with `python -m lulc_utils.contrastive pretrain`.")
+    try:
+        with safe_open(path, "pt") as file:
+            notes = file.metadata() or {}
+            weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  (not a dict)
+    except Exception as error:
+        raise ValueError(f"{path} is not a complete safetensors file ({type(error).__name__}).") from None
+    if notes.get("format") != FORMAT:
+        raise ValueError(f"{path} holds no weights of a U-Net of this package.")
+    model = UNet(**json.loads(notes["shape"]))
+    model.load_state_dict(weights)
+    return model.to(device).eval()

@@ -1,0 +1,171 @@
+"""Models that can map a raster, made of what the chapters train; STEGO models also to a file and back."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import joblib
+import numpy as np
+import torch
+from safetensors.torch import save_file
+from sklearn.base import BaseEstimator
+
+from lulc_utils import backbone as vits
+from lulc_utils.crf import dense_crf
+from lulc_utils.mapping.worker import Model
+from lulc_utils.scene import UNLABELLED, LandCover
+from lulc_utils.stego import Head, Stego, cluster_pixels
+
+FORMAT = "lulc-utils STEGO map 1"
+
+
+def checked_classes(classes: Sequence[LandCover] | None) -> tuple[LandCover, ...]:
+    """The classes as a tuple; ValueError when there are none or too many, or a colour cannot be drawn."""
+    if not classes or len(classes) > UNLABELLED:
+        raise ValueError(f"A map needs 1 to {UNLABELLED} classes (name and colour); pass classes=... in model order.")
+    classes = tuple(LandCover(*c) for c in classes)
+    bad = [c for c in classes if not re.fullmatch("#[0-9a-fA-F]{6}", c.color)]
+    if bad:
+        raise ValueError(f"The colour of class '{bad[0].name}' must look like #1f77b4, not {bad[0].color}.")
+    return classes
+
+
+def pixel_model(
+    pipeline: BaseEstimator,
+    classes: Sequence[LandCover],
+    *,
+    name: str = "pixel classifier",
+    bands: Sequence[str] | None = None,
+    resolution: float | None = None,
+) -> Model:
+    """A fitted scikit-learn classifier of single pixels, [n, C] -> labels 0..K-1, as a model.
+
+    Without `predict_proba` the answer counts as certain. ValueError when it knows labels beyond the classes.
+    """
+    classes = checked_classes(classes)
+    known = np.asarray(pipeline.classes_)
+    if known.dtype.kind not in "iu" or known.min() < 0 or known.max() >= len(classes):
+        raise ValueError(f"The classifier's labels must lie in 0..{len(classes) - 1}, not {known.tolist()}.")
+
+    def predict(pixels: np.ndarray) -> np.ndarray:
+        rows = pixels.reshape(len(pixels), -1).T  # [h * w, C]
+        p = np.zeros((len(classes), len(rows)), np.float32)
+        if hasattr(pipeline, "predict_proba"):
+            p[known] = pipeline.predict_proba(rows).T
+        else:
+            p[pipeline.predict(rows), np.arange(len(rows))] = 1
+        return p.reshape(-1, *pixels.shape[1:])
+
+    return Model(predict, name, joblib.hash(pipeline, "sha1"), classes, bands and tuple(bands), resolution)
+
+
+def stego_model(
+    net: Stego,
+    backbone: vits.Backbone,
+    classes: Sequence[LandCover],
+    of_cluster: Sequence[int] | None = None,
+    *,
+    crf: bool = False,
+    bands: Sequence[str] | None = ("red", "green", "blue"),
+    resolution: float | None = None,
+) -> Model:
+    """Backbone, STEGO head and clusters as a model; images as the backbone takes them (uint8 or 0..1).
+
+    of_cluster  class of every cluster, [clusters] (`evaluate.match`); None: cluster k is class k
+    crf         sharpen every window along the edges of the image (`crf.dense_crf`)
+
+    A class has the probability of its likeliest cluster, so that the map shows the class of the nearest centre.
+    ValueError when a cluster has no class.
+    """
+    classes = checked_classes(classes)
+    of = np.arange(len(net.centres)) if of_cluster is None else np.asarray(of_cluster, np.int64)
+    if len(of) != len(net.centres) or of.min() < 0 or of.max() >= len(classes):
+        raise ValueError(
+            f"Each of the {len(net.centres)} clusters needs a class in 0..{len(classes) - 1}, but of_cluster is "
+            f"{of.tolist()}."
+        )
+    members = [torch.from_numpy(np.flatnonzero(of == k)) for k in range(len(classes))]
+
+    def predict(pixels: np.ndarray) -> torch.Tensor:
+        features = vits.patch_features(backbone, pixels[None])
+        clusters = cluster_pixels(net, features, pixels.shape[1:])[0]  # [clusters, h, w]
+        empty = clusters.new_zeros(pixels.shape[1:])
+        p = torch.stack([clusters[m].amax(0) if len(m) else empty for m in members])  # [K, h, w]
+        p = p / p.sum(0)
+        if crf:
+            image = torch.from_numpy(np.ascontiguousarray(pixels))
+            p = dense_crf(image * 255 if image.is_floating_point() else image, p)
+        return p
+
+    digest = hashlib.sha256(f"{backbone.weights_hash} {backbone.view} {of.tolist()} {crf}".encode())
+    for key, value in [*sorted(net.head.state_dict().items()), ("centres", net.centres)]:
+        digest.update(f"{key} {tuple(value.shape)}".encode() + value.detach().cpu().float().numpy().tobytes())
+    name = f"STEGO on {backbone.name}{' with CRF' if crf else ''}"
+    return Model(predict, name, digest.hexdigest(), classes, bands and tuple(bands), resolution)
+
+
+def save_model(
+    path: str | Path,
+    net: Stego,
+    backbone: vits.Backbone,
+    classes: Sequence[LandCover],
+    of_cluster: Sequence[int] | None = None,
+    *,
+    bands: Sequence[str] | None = ("red", "green", "blue"),
+    resolution: float | None = None,
+) -> Path:
+    """Write what `stego_model` needs, but not the backbone, as .safetensors; the backbone goes in by name and hash.
+
+    The file appears under its name only when complete. ValueError as for `stego_model`.
+    """
+    checked = stego_model(net, backbone, classes, of_cluster, bands=bands, resolution=resolution)
+    if not isinstance(net.head, Head):
+        raise ValueError(f"Only a head of lulc_utils.stego can be saved, not a {type(net.head).__name__}.")
+    tensors = {f"head.{key}": value.detach().cpu().contiguous() for key, value in net.head.state_dict().items()}
+    tensors["centres"] = net.centres.detach().cpu().contiguous()
+    tensors["of_cluster"] = torch.as_tensor(range(len(net.centres)) if of_cluster is None else list(of_cluster))
+    about = {"classes": checked.classes, "bands": checked.bands, "resolution": resolution}
+    about |= {"backbone": backbone.name, "backbone hash": backbone.weights_hash}
+    with vits._complete_or_absent(Path(path)) as part:
+        save_file(tensors, part, metadata={"format": FORMAT, "about": json.dumps(about)})
+    return Path(path)
+
+
+def load_model(
+    path: str | Path,
+    *,
+    crf: bool = False,
+    backbone: vits.Backbone | None = None,
+    backbone_weights: str | Path | None = None,
+    device: str | torch.device = "cpu",
+) -> Model:
+    """The model that `save_model` wrote, as `stego_model` makes it.
+
+    backbone          the frozen backbone, if it is loaded already
+    backbone_weights  its weights as a file, where they are not the hub's
+
+    ValueError: no such file format, or a backbone with other weights than the head was trained on.
+    """
+    tensors, metadata = vits._read_weights(path)
+    if metadata.get("format") != FORMAT:
+        raise ValueError(f"{path} is no model of lulc_utils.mapping.save_model.")
+    about = json.loads(metadata["about"])
+    if backbone is None:
+        if about["backbone"].startswith("random") or about["backbone"].endswith("(random weights)"):
+            raise ValueError(f"{path} was trained on a random backbone, which has no file; pass backbone=...")
+        backbone = vits.load(about["backbone"], weights=backbone_weights, device=device)
+    if backbone.weights_hash != about["backbone hash"]:
+        raise ValueError(
+            f"{path} was trained on the backbone '{about['backbone']}' with other weights than this one's; use the "
+            "weights it was trained on."
+        )
+    code_dim, dim = tensors["head.linear.weight"].shape
+    head = Head(dim, code_dim)
+    head.load_state_dict({key[5:]: value for key, value in tensors.items() if key.startswith("head.")})
+    net = Stego(head.eval().requires_grad_(False).to(device), tensors["centres"].to(device), [])
+    options = {"crf": crf, "bands": about["bands"], "resolution": about["resolution"]}
+    return stego_model(net, backbone, about["classes"], tensors["of_cluster"].tolist(), **options)

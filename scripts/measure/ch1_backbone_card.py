@@ -1,0 +1,130 @@
+"""Remake the tables of the model card of the embedded backbone (lulc_utils/weights/embedded.md), as JSON and text.
+
+    python scripts/measure/ch1_backbone_card.py simulated|dubai|views --out card.json
+
+Patch level (8 px), crops of 224 px from the corners. Simulated: scenes 0-39 to fit, 1000-1019 to score, two crops of
+each. Dubai: tiles 1, 2, 4, 6 and 8 to fit, 3, 5 and 7 to score, four crops of each image. Linear probe: logistic
+regression on 20 000 standardised patches, the same for all. k-means: as many clusters as classes, matched one-to-one on
+the training split, first seed. k-NN: 10 000 training patches, every third test patch. Features: raw colour, and both
+networks', read in windows as large as the views of the training or from the whole crop at once; of the last block, or
+in windows also of the last four one after another (the DINO paper's linear protocol for its small ViT). Intervals: 95 %
+bootstrap over scenes or tiles. "views" scores windows of several sizes on other scenes (2000-2019): the size was chosen
+there. Some minutes each.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import warnings
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from sklearn.exceptions import ConvergenceWarning
+from tqdm import tqdm
+
+from lulc_utils import backbone, data, evaluate, simulate
+from lulc_utils.scene import Scene
+
+SIDE, PATCH = 224, 8
+READINGS = {"": 1, ", whole": 1, ", 4 blocks": 4}  # blocks; in windows but for the second
+VIEWS = (48, 64, 80, 96, 112, None)  # sides of windows, pixels; None: the whole crop
+HELD_OUT = ("tile 3", "tile 5", "tile 7")
+
+
+def corner_crops(scenes: list[Scene], count: int) -> tuple[np.ndarray, np.ndarray, list[str]]:
+    """(images [N, 3, 224, 224], patch labels [N, 28, 28], groups): the first two corners are opposite ones."""
+    crops, groups = [], []
+    for scene in scenes:
+        bottom, right = scene.height - SIDE, scene.width - SIDE
+        for row, col in ((0, 0), (bottom, right), (0, right), (bottom, 0))[:count]:
+            crops.append(scene.crop(row, col, SIDE, SIDE))
+            groups.append(scene.group or scene.name)
+    labels = evaluate.patch_labels(np.stack([crop.labels for crop in crops]), PATCH)
+    return np.stack([crop.pixels for crop in crops]), labels, groups
+
+
+def splits(name: str) -> tuple[tuple, tuple, int]:
+    """(train, test, number of classes) of one kind of landscape."""
+    if name != "dubai":
+        seeds = range(40), range(1000, 1020) if name == "simulated" else range(2000, 2020)
+        train, test = (simulate.aerial_scenes(s, progress=True) for s in seeds)
+        return corner_crops(train, 2), corner_crops(test, 2), len(train[0].classes)
+    scenes = data.dubai()
+    train, test = ([s for s in scenes if (s.group in HELD_OUT) == held] for held in (False, True))
+    return corner_crops(train, 4), corner_crops(test, 4), len(scenes[0].classes)
+
+
+def descriptions(name: str, images: np.ndarray) -> dict[str, np.ndarray]:
+    """{features: [N, 28, 28, D]}."""
+    found = {"raw colour": backbone.raw_color(images, PATCH).numpy()}
+    for kind in ("embedded", "random"):
+        net = backbone.load(kind)
+        if name == "views":
+            ways = {f", {side or SIDE} px": (side, 1) for side in VIEWS}
+        else:
+            ways = {how: (None if "whole" in how else net.view, blocks) for how, blocks in READINGS.items()}
+        for how, (view, blocks) in ways.items():
+            read = replace(net, view=view)
+            found[kind + how] = backbone.patch_features(read, images, blocks=blocks, progress=True).numpy()
+    return found
+
+
+def tables(truth: np.ndarray, answers: np.ndarray, groups: list[str], n: int) -> np.ndarray:
+    """One confusion matrix per scene or tile, [T, n, n + 1]."""
+    names = np.asarray(groups)
+    return np.stack([evaluate.confusion(truth[names == g], answers[names == g], n) for g in dict.fromkeys(groups)])
+
+
+def read(x: np.ndarray, y: np.ndarray, test_x: np.ndarray, test: tuple, n: int) -> tuple[dict, int]:
+    """({way of reading: confusion matrices}, steps of the logistic regression)."""
+    truth, groups = test[1:]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # the steps are kept: 500 means that it was cut off
+        probe = evaluate.linear_probe(x, y, samples=20_000)
+    found = {"linear probe": tables(truth, evaluate.predict(probe, test_x), groups, n)}
+    clusters = evaluate.kmeans(x, n)
+    names = evaluate.match(evaluate.confusion(y, evaluate.predict(clusters, x), n))
+    found["k-means"] = tables(truth, evaluate.apply_match(evaluate.predict(clusters, test_x), names), groups, n)
+    rows, labels = x.reshape(-1, x.shape[-1]), y.ravel()
+    bank = np.random.default_rng(0).choice(len(rows), min(10_000, len(rows)), replace=False)
+    third = np.s_[:, :, ::3]
+    near = evaluate.knn_predict(rows[bank], labels[bank], test_x[third], n_classes=n)
+    return {**found, "k-NN": tables(truth[third], near, groups, n)}, int(probe[-1].n_iter_.max())
+
+
+def summary(found: dict[str, dict[str, np.ndarray]]) -> dict:
+    """mIoU with its interval, and paired differences to raw colour, to the random ViT and to the whole crop."""
+    kept = {}
+    for name, ways in found.items():
+        net, _, how = name.partition(", ")
+        rivals = {"raw colour", "random", "random, whole", f"{net}, whole", net, f"random, {how}"} - {name}
+        for way, one in ways.items():
+            kept[f"{way} | {name}"] = [evaluate.scores(one.sum(0))["miou"], *evaluate.bootstrap(one)]
+            for rival in sorted(rivals & found.keys() if net == "embedded" else ()):
+                kept[f"{way} | {name} - {rival}"] = list(evaluate.bootstrap_difference(one, found[rival][way]))
+    return {key: [round(float(v), 4) for v in value] for key, value in kept.items()}
+
+
+def main() -> int:
+    """Measure one kind of landscape and write the numbers."""
+    parser = argparse.ArgumentParser("python scripts/measure/ch1_backbone_card.py", description=__doc__.splitlines()[0])
+    parser.add_argument("data", choices=("simulated", "dubai", "views"))
+    parser.add_argument("--out", type=Path, required=True, help="JSON with every number")
+    asked = parser.parse_args()
+    train, test, n = splits(asked.data)
+    train_x, test_x = (descriptions(asked.data, part[0]) for part in (train, test))
+    found, steps = {}, {}
+    for name in tqdm(train_x, desc="reading"):
+        found[name], steps[name] = read(train_x[name], train[1], test_x[name], test, n)
+        kept = {"data": asked.data, "miou": summary(found), "steps of the probe": steps}
+        asked.out.write_text(json.dumps(kept, indent=1) + "\n", encoding="utf8")  # what is measured so far
+    for key, (value, low, high) in kept["miou"].items():
+        print(f"{key}: {value:.3f} [{low:.3f}, {high:.3f}]")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

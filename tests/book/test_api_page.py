@@ -1,0 +1,72 @@
+"""The reference of the package is made from its docstrings: complete, in order, and readable."""
+
+import importlib
+import inspect
+import sys
+from pathlib import Path
+
+import pytest
+from docutils import nodes
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "book" / "_ext"))
+import api_page  # noqa: E402
+
+NAMES = [name for names in api_page.modules().values() for name in names]
+
+
+def test_every_module_is_in_the_reference_once():
+    there = {p.stem for p in (ROOT / "lulc_utils").glob("*.py")} | {
+        p.parent.name for p in (ROOT / "lulc_utils").glob("*/__init__.py")
+    }
+    assert set(NAMES) == {name for name in there if not name.startswith("_")}
+    assert len(set(NAMES)) == len(NAMES)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_everything_public_is_described(name):
+    module = importlib.import_module(f"lulc_utils.{name}")
+    things = api_page.public(module)
+    assert things and api_page.described(module.__doc__)
+    for title, thing in things:
+        assert thing.__doc__ and len(thing.__doc__) > 20, f"{name}.{title} has no docstring"
+        assert api_page.signature(title, thing).startswith(title)
+        assert Path(inspect.getsourcefile(thing)).is_relative_to(ROOT / "lulc_utils")
+
+
+def test_a_docstring_becomes_paragraphs_options_and_commands():
+    text = """Does `this` and that.
+
+    first    what the first is,
+             on two lines
+    second   what the second is
+
+        python -m a.command
+
+    ValueError when it cannot.
+    """
+    found = api_page.described(text)
+    assert [type(n) for n in found] == [nodes.paragraph, nodes.definition_list, nodes.literal_block, nodes.paragraph]
+    assert [i.astext() for i in found[1]] == [
+        "first\n\nwhat the first is, on two lines",
+        "second\n\nwhat the second is",
+    ]
+    assert found[0].astext() == "Does this and that." and isinstance(found[0][1], nodes.literal)
+
+
+def test_long_signatures_are_broken_between_arguments_only():
+    def function(first_argument, second_argument=(1, 2, 3), *, third_argument="a, b", fourth_argument=None):
+        """Nothing."""
+
+    lines = api_page.signature("function", function).splitlines()
+    assert lines[0] == "function(" and "    second_argument=(1, 2, 3)," in lines and lines[-1] == ")"
+
+
+def test_a_list_of_modules_that_is_gone_or_wrong_is_an_error(tmp_path, monkeypatch):
+    monkeypatch.setattr(api_page, "ROOT", tmp_path)
+    (tmp_path / "CONTRIBUTING.md").write_text("no list")
+    with pytest.raises(ValueError, match="no longer says"):
+        api_page.modules()
+    (tmp_path / "CONTRIBUTING.md").write_text("in this order:\n  `scene, nowhere`.")
+    with pytest.raises(ValueError, match="nowhere"):
+        api_page.modules()

@@ -1,0 +1,101 @@
+"""Claims and findings: every number comes from a result file, and a verdict cannot outlive its numbers."""
+
+import json
+import re
+import sys
+from pathlib import Path
+
+import pytest
+import run_chapters
+import yaml
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "book" / "_ext"))
+import claims_page  # noqa: E402
+
+CLAIMS = yaml.safe_load((ROOT / "book" / "claims.yml").read_text(encoding="utf8"))
+MEASURED = ROOT / "book" / "measured"
+
+
+@pytest.fixture
+def folder(tmp_path):
+    content = {"results": {"a": {"x": [0.5, 0.4, 0.6], "y": [-0.1, -0.2, 0.1]}, "n": 3}}
+    (tmp_path / "some.json").write_text(json.dumps(content))
+    return tmp_path
+
+
+def test_the_page_shows_the_measured_numbers():
+    page = claims_page.claims_page(CLAIMS, MEASURED)
+    scores = json.loads((MEASURED / "01_dino_features.json").read_text())["results"]["simulated"]["scores"]
+    value, low, high = scores["linear probe"]["embedded"]
+    assert f"{value:.2f} ({low:.2f} to {high:.2f})" in page
+    gains = json.loads((MEASURED / "contrastive_grid.json").read_text())["results"]["gains"]
+    cells = [cell["here"][0] for region in gains.values() for cell in region.values()]
+    assert f"positive in {sum(c > 0 for c in cells)} of {len(cells)} cells" in page
+    assert "{" not in re.sub(r"\{cite:p\}", "", page) and "True" not in page
+
+
+def test_every_chapter_has_a_claim_with_an_existing_source_and_command():
+    assert {c["chapter"] for c in CLAIMS} == set(run_chapters.chapters())
+    keys = set(re.findall(r"@\w+\{(\w+),", (ROOT / "book" / "references.bib").read_text(encoding="utf8")))
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf8"), re.M))
+    for claim in CLAIMS:
+        assert claim["paper"] is None or claim["paper"] in keys
+        tool, what = claim["command"].split()[:2]
+        assert what in targets if tool == "make" else (ROOT / what).exists(), claim["command"]
+
+
+def test_the_papers_of_the_book_have_simulated_and_real_findings():
+    for paper in ("caron2021dino", "hamilton2022stego", "tarasiou2022", "bernhard2024"):
+        places = [f["where"] for c in CLAIMS if c["paper"] == paper for f in c["findings"]]
+        assert any(p.startswith("simulated") for p in places) and any(p.startswith("real") for p in places), paper
+
+
+def test_no_number_is_typed_into_the_findings():
+    # shares of labels, sizes and levels, not results
+    allowed = r"\b(1|5|24|25|48|52|56|95) (%|clusters|points)|with (48|96)\b|tile [23]\b"
+    for claim in CLAIMS:
+        for finding in claim["findings"]:
+            text = claims_page.SLOT.sub("", finding["text"])
+            assert not re.search(r"\d", re.sub(allowed, "", text)), text
+
+
+def test_formats_and_wildcards(folder):
+    def shown(text):
+        return claims_page.filled_in(text, folder)
+
+    assert shown("{some/a/x|value} {some/a/x|number}") == "0.50 (0.40 to 0.60) 0.50"
+    assert shown("{some/a/y|gain}") == "−0.100 (−0.200 to +0.100)"
+    assert shown("{some/a/y|points} {some/n|integer}") == "−10.0 points (−20.0 to +10.0) 3"
+    assert shown("{some/a/*|count} {some/a/*|positive} {some/a/*|above} {some/a/*|smallest}") == "2 1 1 −0.10"
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("{other/a|value}", "other.json, which is not in"),
+        ("{some/a/z|value}", "no 'z' in the measured results"),
+        ("{some/a/x/7|number}", "no '7'"),
+        ("{some/a/x|loud}", "format 'loud'"),
+        ("{some/a/*|value}", "these are 2 values"),
+    ],
+)
+def test_a_path_that_leads_nowhere_is_one_sentence(folder, text, words):
+    with pytest.raises(ValueError, match=words):
+        claims_page.filled_in(text, folder)
+
+
+def test_rules_and_a_verdict_that_is_no_longer_true(folder):
+    for rule, answer in {
+        "some/a/x | above": True,
+        "some/a/y | above": False,
+        "some/a/y | contains": True,
+        "some/a/x | below": False,
+        "some/a/* | all positive": False,
+        "some/a/x > some/a/y": True,
+        "some/a/y > some/a/x": False,
+    }.items():
+        assert claims_page.holds(rule, folder) is answer, rule
+    finding = {"where": "simulated", "verdict": "better", "text": "", "true_if": ["some/a/y | above"]}
+    with pytest.raises(ValueError, match="'better' is no longer true: some/a/y . above"):
+        claims_page.claims_page([{"claim": "x", "paper": None, "chapter": "01_x", "findings": [finding]}], folder)

@@ -1,0 +1,89 @@
+"""The prose pages: all in the table of contents, chapters framed alike, glossary sound, reading that exists."""
+
+import json
+import re
+import sys
+from pathlib import Path
+
+import pytest
+import run_chapters
+import yaml
+
+ROOT = Path(__file__).resolve().parents[2]
+TOC = yaml.safe_load((ROOT / "_toc.yml").read_text(encoding="utf8"))
+FILES = [TOC["root"]] + [entry["file"] for part in TOC["parts"] for entry in part["chapters"]]
+GLOSSARY = (ROOT / "book" / "glossary.md").read_text(encoding="utf8")
+
+
+def markdown(chapter):
+    cells = json.loads((ROOT / "notebooks" / f"{chapter}.ipynb").read_text(encoding="utf8"))["cells"]
+    return ["".join(c["source"]) for c in cells if c["cell_type"] == "markdown"]
+
+
+def test_every_page_is_in_the_table_of_contents_once():
+    pages = {f"book/{p.stem}" for p in (ROOT / "book").glob("*.md")}
+    pages |= {f"notebooks/{p.stem}" for p in (ROOT / "notebooks").glob("*.ipynb")}
+    assert set(FILES) == pages and len(FILES) == len(pages)
+
+
+def test_the_front_page_leads_to_every_page():
+    front = (ROOT / "book" / "welcome.md").read_text(encoding="utf8")
+    missing = [f for f in FILES[1:] if f"({Path(f).name})" not in front and f"(../{f})" not in front]
+    assert set(missing) <= {"book/references"}, missing
+
+
+@pytest.mark.parametrize("chapter", run_chapters.chapters())
+def test_chapters_say_what_they_need_and_how_long_they_take(chapter):
+    top = markdown(chapter)[0]
+    assert top.index("You will be able to") < top.index("**Prerequisites.**") < top.index("**Time and hardware.**")
+    assert re.search(r"minutes? to read", top) and "glossary" in top
+    assert re.search(r"(minutes?|seconds)[^.]* to run", top) and "GPU" in top or "to run" in top
+
+
+@pytest.mark.parametrize("chapter", run_chapters.chapters())
+def test_chapters_end_with_limits_and_reading_that_exists(chapter):
+    keys = set(re.findall(r"@\w+\{(\w+),", (ROOT / "book" / "references.bib").read_text(encoding="utf8")))
+    last = "\n".join(markdown(chapter)).split("## What to read next")
+    assert len(last) == 2 and "## Limits" in last[0]
+    cited = {k for group in re.findall(r"\{cite:[pt]\}`([^`]+)`", last[1]) for k in group.split(",")}
+    assert len(cited) >= 3 and cited <= keys, cited - keys
+
+
+def test_references_have_what_a_reader_needs_to_find_them():
+    text = (ROOT / "book" / "references.bib").read_text(encoding="utf8")
+    entries = re.split(r"^@", text, flags=re.M)[1:]
+    keys = [re.match(r"\w+\{(\w+),", e)[1] for e in entries]
+    assert len(set(keys)) == len(keys)
+    for entry in entries:
+        assert all(re.search(rf"^\s*{field}\s*=", entry, re.M) for field in ("title", "author", "year")), entry[:60]
+
+
+def test_glossary_is_sorted_defined_once_and_points_only_at_itself():
+    inside = GLOSSARY.split("```{glossary}")[1].split("```")[0]
+    terms = re.findall(r"^(\S.*)$", inside, re.M)
+    assert len(terms) >= 50 and len(set(terms)) == len(terms)
+    assert [t.lower() for t in terms] == sorted(t.lower() for t in terms)
+    used = set(re.findall(r"\{term\}`(?:[^<`]*<)?([^>`]+)>?`", GLOSSARY))
+    assert len(used) >= 20 and used <= set(terms), used - set(terms)
+    definitions = re.split(r"^\S.*$", inside, flags=re.M)[1:]
+    assert all(len(d.split()) >= 4 for d in definitions)
+
+
+def test_data_pages_and_limits_are_honest_about_the_simulation():
+    for name in ("simulated_aerial", "simulated_satellite"):
+        text = (ROOT / "book" / f"{name}.md").read_text(encoding="utf8")
+        assert "## What is wrong with it" in text
+        for caption in re.findall(r"^    caption: (.+)$", text, re.M):
+            assert re.search(r"simulated|real|spectra|block", caption, re.I), caption
+
+
+def test_the_table_of_run_times_adds_up():
+    sys.path.insert(0, str(ROOT / "book" / "_ext"))
+    import run_times
+
+    about = {"profile": "quick", "jobs": 1, "cores": 2, "machine": "a processor"}
+    page = run_times.table(about | {"seconds": {"00_start_here": 59.6, "01_dino_features": 65.2}})
+    assert "| [0 start here](../notebooks/00_start_here) | 1 min 00 s |" in page
+    assert "| 2 min 05 s |" in page and "one chapter at a time" in page
+    kept = json.loads((ROOT / "book" / "measured" / "run_times.json").read_text(encoding="utf8"))
+    assert set(kept["seconds"]) == set(run_chapters.chapters())

@@ -1,0 +1,94 @@
+"""The page *Performance* says what was measured, and refuses what was not; rows of the benchmark are complete."""
+
+import json
+
+import bench
+import bench_rows
+import performance_page
+import pytest
+from bench_rows import Row
+
+RATIO = Row("copying", 0.6123, "ratio", "Reading and writing.", "the speed of GDAL", ("at least", 0.5), threads=1)
+SLOW = Row("the CRF", 4.0, "s", "One image.", target=("at most", 3), threads=2)
+RATE = Row("drawing", 1234.5, "images/s", "One process.", threads=2)
+
+
+@pytest.fixture
+def kept(tmp_path):
+    """A complete file: every part with the same three rows."""
+    for part in performance_page.TITLES:
+        bench_rows.keep(part, [RATIO, SLOW, RATE], tmp_path / "performance.json")
+    return tmp_path / "performance.json"
+
+
+def test_the_page_says_what_was_compared_asked_and_reached(kept):
+    page = performance_page.sections(performance_page.read(kept))
+    parts = len(performance_page.TITLES)
+    assert f"{2 * parts} of these numbers were given a target: **{parts} reach it, {parts} do not.**" in page
+    assert "| copying | 0.61 times the speed of GDAL | at least 0.5 | met |" in page
+    assert "| the CRF | 4.00 s | at most 3 | **missed** |" in page
+    assert "- **drawing: 1234 images/s.** One process." in page and "| drawing" not in page
+    for title in performance_page.TITLES.values():
+        assert page.count(f"## {title}\n") == 1
+    about = bench_rows.machine()
+    assert f"*{about['processor']}, {about['cores']} cores, one thread or 2 threads, PyTorch {about['torch']}" in page
+
+
+def test_a_missing_or_incomplete_file_is_refused_with_what_to_run(kept, tmp_path):
+    with pytest.raises(ValueError, match="There is no none.json; run `python scripts/measure/bench/bench.py --keep`"):
+        performance_page.read(tmp_path / "none.json")
+    whole = json.loads(kept.read_text())
+
+    def refused(change):
+        broken = json.loads(json.dumps(whole))
+        change(broken)
+        kept.write_text(json.dumps(broken))
+        with pytest.raises(ValueError, match="the part 'crf'.*run `python .*/bench.py --only crf --keep`"):
+            performance_page.read(kept)
+
+    refused(lambda parts: parts.pop("crf"))
+    refused(lambda parts: parts["crf"]["rows"].clear())
+    refused(lambda parts: parts["crf"]["rows"][1].pop("target"))
+    refused(lambda parts: parts["crf"]["machine"].pop("torch"))
+
+
+def test_a_part_replaces_only_its_own_rows(kept):
+    before = json.loads(kept.read_text())
+    bench_rows.keep("crf", [RATE], kept)
+    after = json.loads(kept.read_text())
+    assert [row["name"] for row in after["crf"]["rows"]] == ["drawing"]
+    assert {k: v for k, v in after.items() if k != "crf"} == {k: v for k, v in before.items() if k != "crf"}
+
+
+def test_rows_know_whether_they_reach_their_target():
+    assert (RATIO.met, SLOW.met, RATE.met) == (True, False, None)
+    assert "0.612 times the speed of GDAL (at least 0.5 was asked: met). Reading and writing." in str(RATIO)
+    assert "4 s (at most 3 was asked: missed)" in str(SLOW)
+    with pytest.raises(ValueError, match="is a ratio; say what it is compared with"):
+        Row("x", 1.0, "ratio", "Words.")
+    with pytest.raises(ValueError, match="must be 'at least' or 'at most', not 'about'"):
+        Row("x", 1.0, "s", "Words.", target=("about", 2.0))
+
+
+def test_every_part_of_the_benchmark_has_a_place_on_the_page():
+    assert [*bench.PARTS, *bench.LONG] == [*performance_page.TITLES]
+
+
+@pytest.mark.usefixtures("one_thread")
+def test_a_run_prints_its_rows_and_keeps_them_only_when_asked(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(bench_rows.keep, "__defaults__", (tmp_path / "kept.json",))
+    monkeypatch.setitem(bench.PARTS, "simulator", lambda: [bench.simulator(size=64)])
+    assert bench.main(["--only", "simulator"]) == 0
+    assert "simulated aerial scenes: " in capsys.readouterr().out and not list(tmp_path.iterdir())
+    assert bench.main(["--only", "simulator", "--keep"]) == 0
+    (row,) = json.loads((tmp_path / "kept.json").read_text())["simulator"]["rows"]
+    assert performance_page.ROW == row.keys() and row["threads"] == 1 and row["value"] > 0
+    with pytest.raises(SystemExit):
+        bench.main(["--only", "nothing"])
+    assert "invalid choice: 'nothing'" in capsys.readouterr().err
+
+
+def test_the_kept_file_is_complete_and_measured_with_known_versions():
+    for part in performance_page.read().values():
+        assert part["machine"]["cores"] >= 1 and part["machine"]["date"] >= "2026-11-25"
+        assert all(row["value"] > 0 for row in part["rows"])
