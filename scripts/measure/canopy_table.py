@@ -1,4 +1,4 @@
-"""Make lulc_utils/simulate/canopy.npz: how bright plant canopies are in ten bands of Sentinel-2.
+"""Make lulc_utils/simulate/satellite/canopy.npz: how bright plant canopies are in ten bands of Sentinel-2.
 
     pip install prosail            (needed here only; the package itself reads the table)
     python scripts/measure/canopy_table.py

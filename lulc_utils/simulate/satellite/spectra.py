@@ -69,7 +69,7 @@ def wet(soil: np.ndarray, moisture) -> np.ndarray:
 @cache
 def _canopy_table() -> tuple[np.ndarray, dict[str, np.ndarray]]:
     """(terms [sun, leaf angle, lai, chlorophyll, brown, water, term, band] float32, the axes by name)."""
-    with (files("lulc_utils.simulate") / "canopy.npz").open("rb") as stream:
+    with (files(__package__) / "canopy.npz").open("rb") as stream:
         stored = np.load(stream, allow_pickle=False)
         axes = {n: stored[n] for n in ("sun", *_TRAITS)}
         return stored["terms"].astype(np.float32), axes
