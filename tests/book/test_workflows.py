@@ -91,7 +91,7 @@ def test_commands_name_only_targets_scripts_and_tests_that_exist(path):
     for text in shell(load(path)):
         for made in re.findall(r"\bmake ([^&|;\n]+)", text):
             assert set(made.split()) <= targets, made
-        for script in re.findall(r"(?:book|scripts|tests)/\w+\.py", text):
+        for script in re.findall(r"\b(?:book|scripts|tests)/[\w/]+\.py", text):
             assert (ROOT / script).is_file(), script
         for module in re.findall(r"-m (lulc_utils[\w.]*)", text):
             assert importlib.util.find_spec(module), module
