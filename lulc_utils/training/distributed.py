@@ -1,0 +1,91 @@
+"""Several processes that train one network under torchrun, and the device on which each of them computes.
+
+torch's DistributedDataParallel averages gradients of equal parts of a batch. Here the global loss is not always such
+an average (InfoNCE compares all points of a batch; only some pixels are labelled), and the book shows that two
+processes compute what one does. So gradients are added or averaged in the open.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+import torch
+import torch.distributed as dist
+from torch import nn
+
+
+def checked_device(device: str | torch.device) -> torch.device:
+    """The device; ValueError in one sentence when there is no such thing here."""
+    try:
+        checked = torch.device(device)
+    except RuntimeError:
+        raise ValueError(f"There is no device '{device}'; use 'cpu' or 'cuda'.") from None
+    if checked.type == "cuda" and not torch.cuda.is_available():
+        raise ValueError("There is no CUDA device here; use device 'cpu'.")
+    if checked.type == "cuda" and (checked.index or 0) >= torch.cuda.device_count():
+        raise ValueError(f"There is no device '{device}'; the last one is 'cuda:{torch.cuda.device_count() - 1}'.")
+    return checked
+
+
+@contextmanager
+def joined(device: str) -> Iterator[str]:
+    """Join the processes that torchrun started, if it did, and leave them afterwards; yields this process' device.
+
+    A group of processes that exists already is used and left as it is.
+    """
+    several = int(os.environ.get("WORLD_SIZE", 1)) > 1
+    if several and checked_device(device).type == "cuda":
+        device = f"cuda:{os.environ['LOCAL_RANK']}"
+        torch.cuda.set_device(device)
+    if not several or dist.is_initialized():
+        yield device
+        return
+    dist.init_process_group("nccl" if device.startswith("cuda") else "gloo")
+    try:
+        yield device
+    finally:
+        dist.destroy_process_group()
+
+
+def processes() -> int:
+    """How many processes train together; 1 without torchrun."""
+    return dist.get_world_size() if dist.is_initialized() else 1
+
+
+def rank() -> int:
+    """Number of this process; 0 is the one that writes files."""
+    return dist.get_rank() if dist.is_initialized() else 0
+
+
+def my_rows(batch_size: int) -> slice:
+    """The part of the global batch that this process works on; ValueError when the parts would not be equal."""
+    if batch_size % processes():
+        raise ValueError(f"A batch of {batch_size} cannot be shared equally by {processes()} processes.")
+    each = batch_size // processes()
+    return slice(rank() * each, (rank() + 1) * each)
+
+
+def sum_over_processes(value: torch.Tensor) -> torch.Tensor:
+    """The sum of every process's value, on each of them; itself when there is one process."""
+    if processes() > 1:
+        value = value.clone()
+        dist.all_reduce(value)
+    return value
+
+
+def mean_over_processes(value: torch.Tensor) -> torch.Tensor:
+    """The mean of every process's value, on each of them."""
+    return sum_over_processes(value) / processes()
+
+
+def share_gradients(
+    weights: Sequence[nn.Parameter], combine: Callable[[torch.Tensor], torch.Tensor] = sum_over_processes
+) -> None:
+    """Replace the gradients of the weights by their sum, or mean, over the processes."""
+    if processes() > 1:
+        weights = [w for w in weights if w.grad is not None]
+        flat = combine(torch.cat([w.grad.flatten() for w in weights]))
+        for weight, part in zip(weights, flat.split([w.numel() for w in weights]), strict=True):
+            weight.grad.copy_(part.view_as(weight))
