@@ -2,9 +2,12 @@
 PYTHON ?= python3
 BIN := .venv/bin
 PROFILE ?= quick
-TESTS ?= # what make test runs: nothing here means everything
+TESTS ?= tests notebooks # what make test runs, a file in one process, two processes side by side, each with one thread
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
+# without data and without the network, so that a chapter tests the same on every machine
+BARE := env -u LULC_DATA_MIRROR LULC_OFFLINE=1 LULC_DATA_DIR=$(CURDIR)/build/no-data
 .DEFAULT_GOAL := help
-.PHONY: help book test lab bench notebooks run student instructor measure colab lock clean
+.PHONY: help book check test slow weekly lab bench notebooks run student instructor measure colab lock clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -22,10 +25,21 @@ book: .venv/.installed ## build the executed book into _build/html
 	PYTHONWARNINGS= $(BIN)/jupyter-book build . -W --keep-going --all
 	@echo "Open _build/html/index.html"
 
-test: .venv/.installed ## check the code, the chapters and, when it was built, the book
+check: .venv/.installed ## style, the rules of the house and the quick tests: two minutes
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/python -m pytest --nbval-lax --nbval-current-env --nbval-cell-timeout=300 $(TESTS)
+	$(BARE) $(PYTEST) tests
+
+test: .venv/.installed ## check, every chapter without data and, when it was built, the book: nine minutes
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BARE) $(PYTEST) --nbval-lax --nbval-current-env --nbval-cell-timeout=300 $(TESTS)
+
+slow: .venv/.installed ## the tests that start whole programs, train to quality or open every page in a browser
+	$(BARE) $(PYTEST) -m slow tests
+
+weekly: .venv/.installed ## exercises with stub and solution, chapters with other parameters: half an hour
+	$(BARE) $(PYTEST) -m weekly tests
 
 lab: .venv/.installed ## open the chapters in JupyterLab
 	$(BIN)/jupyter lab notebooks

@@ -10,7 +10,9 @@ from urllib.parse import urlparse
 
 import matplotlib
 import pytest
-import torch
+
+os.environ["OMP_NUM_THREADS"] = "1"  # tests run side by side; small networks lose to threads that wait for each other
+import torch  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT / folder) for folder in ("scripts/tools", "scripts/measure/bench", "book/_ext")]

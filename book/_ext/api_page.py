@@ -16,29 +16,46 @@ from pathlib import Path
 from docutils import nodes
 from sphinx.util.docutils import SphinxDirective
 
+try:
+    import tomllib
+except ModuleNotFoundError:  # Python 3.10
+    import tomli as tomllib
+
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "scripts" / "tools"))
 OPTION = re.compile(r"^\s*(?P<names>[*\w]+(, [*\w]+)*)(: |\s{2,})(?P<text>\S.*)$")
 
 
-def modules() -> dict[str, list[str]]:
-    """{part: names of modules}: those in reading order as CONTRIBUTING.md gives it, then the tools beside them."""
-    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf8")
-    order = re.search(r"in this order:\s*`([^`]+)`", text)
-    if not order:
-        raise ValueError("CONTRIBUTING.md no longer says `in this order: ...`; the API reference needs that list.")
-    ordered = re.findall(r"\w+", order[1])
-    package = importlib.import_module("lulc_utils")
-    found = {m.name for m in pkgutil.iter_modules(package.__path__) if not m.name.startswith("_")}
-    if missing := sorted(set(ordered) - found):
-        raise ValueError(f"CONTRIBUTING.md orders modules that do not exist: {', '.join(missing)}.")
-    return {"In reading order": ordered, "Tools": sorted(found - set(ordered))}
+def modules() -> list[str]:
+    """Names of the modules in reading order, each before those of its own modules whose things it does not hand on.
+
+    The order is that of the contract in pyproject.toml which import-linter checks.
+    """
+    (contract,) = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf8"))["tool"]["importlinter"][
+        "contracts"
+    ]
+    names = []
+    for layer in reversed(contract["layers"]):
+        name = layer.strip("()")
+        if importlib.util.find_spec(f"lulc_utils.{name}"):
+            module = importlib.import_module(f"lulc_utils.{name}")
+            names += [name, *(f"{name}.{inner}" for inner in apart(module))]
+    return names
+
+
+def apart(package) -> list[str]:
+    """Modules of a package that offer what the package itself does not hand on."""
+    handed_on = {thing for _, thing in public(package)}
+    inner = [m.name for m in pkgutil.iter_modules(getattr(package, "__path__", [])) if not m.name.startswith("_")]
+    offered = {name: public(importlib.import_module(f"{package.__name__}.{name}")) for name in inner}
+    return [name for name, things in offered.items() if things and not handed_on & {thing for _, thing in things}]
 
 
 def public(module) -> list[tuple[str, object]]:
-    """Functions and classes that a module offers: its __all__, or else what it defines without an underscore."""
+    """Functions and classes that a module offers: its __all__, or else what is its own, without an underscore."""
+    inside = (module.__name__, module.__name__ + ".")
     names = getattr(module, "__all__", None) or [
-        name for name, thing in vars(module).items() if getattr(thing, "__module__", "") == module.__name__
+        name for name, thing in vars(module).items() if str(getattr(thing, "__module__", "")).startswith(inside)
     ]
     # unwrapped: the source of a context manager is ours, not that of contextlib
     things = [(name, inspect.unwrap(getattr(module, name))) for name in names if not name.startswith("_")]
@@ -113,18 +130,12 @@ def _options(lines: list[str]) -> nodes.definition_list | None:
 
 
 class ApiReference(SphinxDirective):
-    """The whole reference as sections: part, module, function."""
+    """The whole reference as sections: module, function."""
 
     def run(self) -> list[nodes.Node]:
-        """One section for each part."""
+        """One section for each module."""
         self.env.note_reread()  # the source lies outside the book's own files
-        return [self.part(title, names) for title, names in modules().items()]
-
-    def part(self, title: str, names: list[str]) -> nodes.section:
-        """A group of modules."""
-        section = self.section(title, nodes.make_id(f"api {title}"))
-        section += [self.module(name) for name in names]
-        return section
+        return [self.module(name) for name in modules()]
 
     def module(self, name: str) -> nodes.section:
         """What a module is for, and all that it offers."""

@@ -13,7 +13,10 @@ from test_html import HTML, PAGES
 
 from lulc_utils.maps import TILE_HOSTS
 
-pytestmark = pytest.mark.skipif(not HTML.exists(), reason="the book is not built; run `make book` first")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not HTML.exists(), reason="the book is not built; run `make book` first"),
+]
 
 WIDE, NARROW = {"width": 1200, "height": 900}, {"width": 320, "height": 700}
 COLOR_RULES = ["color-contrast", "link-in-text-block"]  # the theme changes colours and nothing else

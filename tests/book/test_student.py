@@ -2,7 +2,6 @@
 
 import ast
 import json
-import os
 import re
 import subprocess
 import sys
@@ -164,7 +163,7 @@ def error_of(cell):
     return next(((o.ename, o.evalue) for o in cell.outputs if o.output_type == "error"), None)
 
 
-@pytest.mark.skipif(os.environ.get("LULC_EXERCISES") == "skip", reason="LULC_EXERCISES=skip")
+@pytest.mark.weekly
 @each_chapter
 def test_every_check_passes_with_the_solution_and_fails_with_the_stub(chapter, monkeypatch):
     monkeypatch.setenv("LULC_OFFLINE", "1")
