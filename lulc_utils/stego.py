@@ -178,7 +178,7 @@ def same_cluster_shares(
     features = _checked(features, neighbours)
     rows = features.reshape(-1, features.shape[-1])
     some = torch.randperm(len(rows), generator=torch.Generator().manual_seed(seed))[:10_000]
-    found = predict(kmeans(rows[some].cpu().numpy(), clusters, seed, normalise=True), rows.cpu().numpy())  # [N * h * w]
+    found = predict(kmeans(rows[some].cpu().numpy(), clusters, seed, normalize=True), rows.cpu().numpy())  # [N * h * w]
     found = torch.from_numpy(found.astype(np.int64)).view(len(features), -1).to(features.device)
     parts = F.one_hot(found, clusters).float().mean(1)  # [N, K], how much of each image each cluster takes
     near, everywhere = parts[nearest_images(features, neighbours)], parts.mean(0)  # [N, k, K], [K]
@@ -328,7 +328,7 @@ def with_clusters(stego: Stego, features: torch.Tensor, clusters: int, *, seed: 
     """
     rows = F.normalize(codes(stego, features).flatten(0, -2), dim=-1).cpu()
     some = torch.randperm(len(rows), generator=torch.Generator().manual_seed(seed))[:10_000]
-    fit = kmeans(rows[some].numpy(), clusters, seed, normalise=True)
+    fit = kmeans(rows[some].numpy(), clusters, seed, normalize=True)
     centres = torch.from_numpy(fit[-1].cluster_centers_).float()
     return stego._replace(centres=F.normalize(centres, dim=-1).to(stego.centres.device))
 

@@ -47,23 +47,12 @@ def estimate(sample: np.ndarray, mapped: np.ndarray) -> Estimate:
 
     ValueError for other shapes, negative numbers, or a mapped class with fewer than two samples.
     """
-    n, area = np.asarray(sample, float), np.asarray(mapped, float)
-    if n.shape != (len(area), len(area)) or (n < 0).any() or (area < 0).any() or not area.sum() > 0:
-        raise ValueError(
-            f"A sample of K classes is a [K, K] table of counts with K mapped areas, not {n.shape} with {area.shape}."
-        )
-    rows = n.sum(1)
-    if (short := np.flatnonzero((area > 0) & (rows < 2))).size:
-        raise ValueError(f"Class {short[0]} of the map has {rows[short[0]]:.0f} samples; each needs at least 2.")
-    if (rows[area == 0] > 0).any():
-        raise ValueError("A class that is not on the map has samples; its mapped area must be given.")
-    used = area > 0
+    n, area = _checked(np.asarray(sample, float), np.asarray(mapped, float))
+    rows, used, weight = n.sum(1), area > 0, area / area.sum()
     share = np.divide(n, rows[:, None], where=used[:, None], out=np.zeros_like(n))  # [K mapped, K reference]
-    weight = area / area.sum()
     # variance of each cell of the table of shares, [K, K]
     variance = weight[:, None] ** 2 * share * (1 - share) / np.maximum(rows - 1, 1)[:, None]
-    proportion = weight @ share  # [K]
-    hit = np.diagonal(share)
+    proportion, hit = weight @ share, np.diagonal(share)  # [K] each
     with np.errstate(invalid="ignore", divide="ignore"):
         producers = weight * hit / proportion
         own = np.diagonal(variance)
@@ -82,7 +71,21 @@ def estimate(sample: np.ndarray, mapped: np.ndarray) -> Estimate:
     )
 
 
-def interval(value, se, level: float = 0.95) -> tuple[np.ndarray, np.ndarray]:
+def _checked(n: np.ndarray, area: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Both of them, when a sample [K, K] can be weighted with areas [K]; ValueError says why not."""
+    if n.shape != (len(area), len(area)) or (n < 0).any() or (area < 0).any() or not area.sum() > 0:
+        raise ValueError(
+            f"A sample of K classes is a [K, K] table of counts with K mapped areas, not {n.shape} with {area.shape}."
+        )
+    rows = n.sum(1)
+    if (short := np.flatnonzero((area > 0) & (rows < 2))).size:
+        raise ValueError(f"Class {short[0]} of the map has {rows[short[0]]:.0f} samples; each needs at least 2.")
+    if (rows[area == 0] > 0).any():
+        raise ValueError("A class that is not on the map has samples; its mapped area must be given.")
+    return n, area
+
+
+def interval(value: np.ndarray | float, se: np.ndarray | float, level: float = 0.95) -> tuple[np.ndarray, np.ndarray]:
     """(low, high) of a normal confidence interval; it can reach below 0 where a sample is small."""
     z = NormalDist().inv_cdf((1 + level) / 2)
     return value - z * np.asarray(se), value + z * np.asarray(se)

@@ -12,36 +12,36 @@ PIXELS = np.array([200_000, 150_000, 3_200_000, 6_450_000])
 
 
 def test_the_worked_example_of_the_paper():
-    found = areas.estimate(SAMPLE, PIXELS)
-    assert round(found.area[0]) == 235_086  # pixels of deforestation; the map has 200 000
-    assert round(1.96 * found.area_se[0]) == 68_418
-    np.testing.assert_allclose(found.area * 900 / 10_000, [21_158, 11_686, 285_770, 581_386], atol=1)  # ha
-    np.testing.assert_allclose(found.users, [0.88, 0.73, 0.93, 0.96], atol=0.005)
-    np.testing.assert_allclose(1.96 * found.users_se, [0.07, 0.10, 0.04, 0.02], atol=0.005)
-    np.testing.assert_allclose(found.producers, [0.75, 0.85, 0.93, 0.96], atol=0.005)
-    assert round(1.96 * found.producers_se[0], 2) == 0.21
-    assert round(found.overall, 2) == 0.95 and round(1.96 * found.overall_se, 2) == 0.02
+    result = areas.estimate(SAMPLE, PIXELS)
+    assert round(result.area[0]) == 235_086  # pixels of deforestation; the map has 200 000
+    assert round(1.96 * result.area_se[0]) == 68_418
+    np.testing.assert_allclose(result.area * 900 / 10_000, [21_158, 11_686, 285_770, 581_386], atol=1)  # ha
+    np.testing.assert_allclose(result.users, [0.88, 0.73, 0.93, 0.96], atol=0.005)
+    np.testing.assert_allclose(1.96 * result.users_se, [0.07, 0.10, 0.04, 0.02], atol=0.005)
+    np.testing.assert_allclose(result.producers, [0.75, 0.85, 0.93, 0.96], atol=0.005)
+    assert round(1.96 * result.producers_se[0], 2) == 0.21
+    assert round(result.overall, 2) == 0.95 and round(1.96 * result.overall_se, 2) == 0.02
     assert areas.sample_size(PIXELS, [0.7, 0.6, 0.9, 0.95], 0.01) == 641
 
 
 def test_a_map_without_errors_is_its_own_estimate():
-    found = areas.estimate(np.diag([10, 20, 5]), [30.0, 60, 10])
-    np.testing.assert_allclose(found.area, found.mapped)
-    assert (found.area_se == 0).all() and (found.users == 1).all() and (found.producers == 1).all()
-    assert found.overall == pytest.approx(1) and found.overall_se == 0
+    result = areas.estimate(np.diag([10, 20, 5]), [30.0, 60, 10])
+    np.testing.assert_allclose(result.area, result.mapped)
+    assert (result.area_se == 0).all() and (result.users == 1).all() and (result.producers == 1).all()
+    assert result.overall == pytest.approx(1) and result.overall_se == 0
 
 
 def test_two_classes_in_closed_form():
-    found = areas.estimate([[8, 2], [5, 15]], [0.3, 0.7])
+    result = areas.estimate([[8, 2], [5, 15]], [0.3, 0.7])
     wanted = 0.3 * 0.8 + 0.7 * 0.25
     variance = 0.09 * 0.8 * 0.2 / 9 + 0.49 * 0.25 * 0.75 / 19
-    np.testing.assert_allclose(found.area, [wanted, 1 - wanted])
-    np.testing.assert_allclose(found.area_se, np.sqrt(variance))
-    np.testing.assert_allclose(found.producers[0], 0.24 / wanted)
-    np.testing.assert_allclose(found.overall, 0.3 * 0.8 + 0.7 * 0.75)
+    np.testing.assert_allclose(result.area, [wanted, 1 - wanted])
+    np.testing.assert_allclose(result.area_se, np.sqrt(variance))
+    np.testing.assert_allclose(result.producers[0], 0.24 / wanted)
+    np.testing.assert_allclose(result.overall, 0.3 * 0.8 + 0.7 * 0.75)
     # the producer's accuracy is a ratio a / (a + b) of independent a and b: its variance by the delta method
     a, b, va, vb = 0.24, 0.175, 0.09 * 0.16 / 9, 0.49 * 0.1875 / 19
-    np.testing.assert_allclose(found.producers_se[0], np.sqrt(b**2 * va + a**2 * vb) / (a + b) ** 2)
+    np.testing.assert_allclose(result.producers_se[0], np.sqrt(b**2 * va + a**2 * vb) / (a + b) ** 2)
 
 
 def test_the_unit_of_area_does_not_matter():
@@ -52,8 +52,8 @@ def test_the_unit_of_area_does_not_matter():
 
 
 def test_a_class_that_is_not_on_the_map_still_has_an_area():
-    found = areas.estimate([[9, 0, 1], [0, 20, 0], [0, 0, 0]], [40, 60, 0])
-    assert found.area[2] == pytest.approx(4) and np.isnan(found.users[2]) and found.producers[2] == 0
+    result = areas.estimate([[9, 0, 1], [0, 20, 0], [0, 0, 0]], [40, 60, 0])
+    assert result.area[2] == pytest.approx(4) and np.isnan(result.users[2]) and result.producers[2] == 0
     assert np.isnan(areas.estimate([[9, 0], [0, 0]], [40, 0]).producers[1])
 
 
@@ -71,16 +71,16 @@ def test_the_estimate_is_unbiased_and_its_intervals_cover_the_truth(population):
     pixels, truth = np.bincount(mapped.ravel()), np.bincount(reference.ravel())
     hits = np.array([(reference[mapped == k] == k).mean() for k in range(3)])
     made = np.array([(mapped[reference == k] == k).mean() for k in range(3)])
-    found, inside = [], []
+    result, inside = [], []
     for seed in range(500):
         at = areas.draw(mapped, areas.allocate(pixels, 400), seed)
         e = areas.estimate(areas.table(mapped[at], reference[at], 3), pixels)
-        found.append(e.area)
+        result.append(e.area)
         checks = (e.area, e.area_se, truth), (e.users, e.users_se, hits), (e.producers, e.producers_se, made)
         low_high = [(areas.interval(value, se), t) for value, se, t in checks]
         inside.append([(low <= t) & (t <= high) for (low, high), t in low_high])
-    error = np.mean(found, 0) - truth
-    assert (abs(error) < 3 * np.std(found, 0) / np.sqrt(500)).all()
+    error = np.mean(result, 0) - truth
+    assert (abs(error) < 3 * np.std(result, 0) / np.sqrt(500)).all()
     share = np.mean(inside, 0)  # [3 kinds, 3 classes] of intervals that hold the truth
     assert 0.92 < share[0].min() and share.max() < 0.98
     assert share.min() > 0.88, "a normal interval is a little short for a share near 1 of few samples"
@@ -109,8 +109,8 @@ def test_a_sample_lies_in_its_strata_and_no_place_is_drawn_twice(population):
 
 
 def test_places_without_reference_are_left_out():
-    found = areas.table([0, 1, 1, 2], [0, 0, UNLABELLED, 2], 3)
-    np.testing.assert_array_equal(found, [[1, 0, 0], [1, 0, 0], [0, 0, 1]])
+    result = areas.table([0, 1, 1, 2], [0, 0, UNLABELLED, 2], 3)
+    np.testing.assert_array_equal(result, [[1, 0, 0], [1, 0, 0], [0, 0, 1]])
 
 
 @pytest.mark.parametrize(
