@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import html
-
 import folium
 import numpy as np
 from branca.element import MacroElement
@@ -12,6 +10,7 @@ from rasterio.enums import Resampling
 from rasterio.transform import array_bounds, from_bounds
 from rasterio.warp import reproject, transform_bounds
 
+from .literal import as_html, as_option
 from .plot import class_map, rgb
 from .scene import UNLABELLED, Scene
 
@@ -64,7 +63,7 @@ class _Map(folium.Map):
 
     def _repr_html_(self, **kwargs) -> str:
         shown = super()._repr_html_(**kwargs)
-        titled = shown.replace("<iframe ", f'<iframe title="{html.escape(self.title)}" ', 1)
+        titled = shown.replace("<iframe ", f'<iframe title="{as_html(self.title)}" ', 1)
         return titled.replace("&lt;html&gt;", "&lt;html lang=&quot;en&quot;&gt;", 1)
 
 
@@ -99,7 +98,7 @@ class _Divider(MacroElement):
 
 def _sliders(left: Scene, right: Scene, opacity: float) -> str:
     style = "position:absolute;z-index:9999;top:1em;left:4em;background:#fff;color:#000;padding:.5em .8em"
-    names = f"{html.escape(left.name)} | {html.escape(right.name)}"
+    names = f"{as_html(left.name)} | {as_html(right.name)}"
     return (
         f'<div style="{style};border:1px solid #666;font:13px sans-serif">'
         f'<label>{names}<br><input id="border" type="range" min="0" max="100" value="50"></label><br>'
@@ -152,9 +151,9 @@ def _overlay(scene: Scene, picture: np.ndarray, name: str, opacity: float, pixel
     return folium.raster_layers.ImageOverlay(
         np.moveaxis(warped, 0, -1),
         [[south, west], [north, east]],
-        name=name,
+        name=as_html(name),  # Leaflet's layer switch reads it as HTML
         opacity=opacity,
-        alt=f"{scene.source}: {name}",
+        alt=as_option(f"{scene.source}: {name}"),
         pixelated=resampling is Resampling.nearest,
         **options,
     )
@@ -163,10 +162,10 @@ def _overlay(scene: Scene, picture: np.ndarray, name: str, opacity: float, pixel
 def _legend(scene: Scene) -> str:
     rows = "".join(
         f'<div><span style="display:inline-block;width:1em;height:1em;border:1px solid #000;'
-        f'background:{c.color}"></span> {html.escape(c.name)}</div>'
+        f'background:{as_html(c.color)}"></span> {as_html(c.name)}</div>'
         for c in scene.classes
     )
     return (
         '<div style="position:absolute;z-index:9999;bottom:2em;right:1em;background:#fff;color:#000;'
-        f'padding:.5em .8em;border:1px solid #666;font:13px sans-serif"><b>{html.escape(scene.name)}</b>{rows}</div>'
+        f'padding:.5em .8em;border:1px solid #666;font:13px sans-serif"><b>{as_html(scene.name)}</b>{rows}</div>'
     )

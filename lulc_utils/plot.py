@@ -6,12 +6,11 @@ known. Class colours are always shown with their names, never alone.
 
 from __future__ import annotations
 
-import html
-
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.patches import Patch, Rectangle
 
+from .literal import as_html, as_label, plain
 from .scene import UNLABELLED, LandCover, Scene
 
 # Okabe-Ito, told apart with every common kind of colour blindness; each method also has its own marker.
@@ -51,7 +50,7 @@ def panels(pictures: dict[str, np.ndarray], columns: int = 4, size: float = 2.6)
     )
     for axis, (title, picture) in zip(axes.flat, pictures.items(), strict=False):
         axis.imshow(picture, interpolation="nearest")
-        axis.set_title(title, fontsize=9)
+        axis.set_title(as_label(title), fontsize=9)
     for axis in axes.flat:
         axis.set_axis_off()
     return figure, axes.ravel()
@@ -62,7 +61,9 @@ def legend(figure, classes: tuple[LandCover, ...], unlabelled: bool = False) -> 
     handles = [Patch(facecolor=c.color, edgecolor="black", label=c.name) for c in classes]
     if unlabelled:
         handles.append(Patch(facecolor="white", edgecolor="black", label="not labelled"))
-    figure.legend(handles=handles, loc="outside lower center", ncols=min(len(handles), 7), fontsize=8)
+    drawn = figure.legend(handles=handles, loc="outside lower center", ncols=min(len(handles), 7), fontsize=8)
+    for text, handle in zip(drawn.get_texts(), handles, strict=True):
+        text.set_text(as_label(handle.get_label()))
 
 
 def scenes(shown: list[Scene], truth: bool = True, columns: int = 4):
@@ -105,7 +106,7 @@ def heat(axis, picture: np.ndarray, values: np.ndarray, title: str, limits=(None
         vmax=limits[1],
         interpolation="nearest",
     )
-    axis.set_title(title, fontsize=9)
+    axis.set_title(as_label(title), fontsize=9)
     axis.set_axis_off()
     return image
 
@@ -127,8 +128,8 @@ def intervals(groups: dict[str, dict[str, tuple[float, float, float]]], xlabel: 
             axis.annotate(
                 f"{value:.2f}", (value, i), xytext=(0, 6), textcoords="offset points", ha="center", fontsize=8
             )
-        axis.set(title=group, xlabel=xlabel, yticks=range(len(methods)), xlim=(0, 1))
-        axis.set_yticklabels(methods)
+        axis.set(title=as_label(group), xlabel=as_label(xlabel), yticks=range(len(methods)), xlim=(0, 1))
+        axis.set_yticklabels(map(as_label, methods))
         axis.grid(axis="x", alpha=0.3)
         axis.set_ylim(len(methods) - 0.5, -0.7)
     return figure, axes.ravel()
@@ -136,27 +137,27 @@ def intervals(groups: dict[str, dict[str, tuple[float, float, float]]], xlabel: 
 
 def bars(axis, values: dict[str, dict[str, float]], title: str, xlabel: str = "") -> None:
     """Scores 0..1 as bars, side by side and told apart by colour and hatching: `{position: {series: value}}`."""
-    series = list(next(iter(values.values())))
+    series, drawn = list(next(iter(values.values()))), []
     width, hatches = 0.8 / len(series), ("", "//", "..", "xx")
     for i, name in enumerate(series):
         shift = (i - (len(series) - 1) / 2) * width
-        style = {"color": COLORS[i], "hatch": hatches[i % 4], "edgecolor": "white", "label": name}
-        drawn = axis.bar(np.arange(len(values)) + shift, [v[name] for v in values.values()], width, **style)
-        axis.bar_label(drawn, fmt="%.2f", fontsize=7)
-    axis.set(xticks=range(len(values)), ylim=(0, 1.15), ylabel="score", title=title, xlabel=xlabel)
-    axis.set_xticklabels(values, fontsize=8)
+        style = {"color": COLORS[i], "hatch": hatches[i % 4], "edgecolor": "white"}
+        drawn.append(axis.bar(np.arange(len(values)) + shift, [v[name] for v in values.values()], width, **style))
+        axis.bar_label(drawn[-1], fmt="%.2f", fontsize=7)
+    axis.set(xticks=range(len(values)), ylim=(0, 1.15), ylabel="score", title=as_label(title), xlabel=as_label(xlabel))
+    axis.set_xticklabels(map(as_label, values), fontsize=8)
     if len(series) > 1:
-        axis.legend(loc="upper right", ncols=2, fontsize=8)
+        axis.legend(drawn, list(map(as_label, series)), loc="upper right", ncols=2, fontsize=8)
     else:
-        axis.set_ylabel(series[0])
+        axis.set_ylabel(as_label(series[0]))
 
 
 class Table:
     """Rows of text and numbers that Jupyter shows as a real table (and a terminal as plain text)."""
 
     def __init__(self, header: list[str], rows: list[list], caption: str = ""):
-        self.header, self.caption = [str(h) for h in header], caption
-        self.rows = [[f"{v:.2f}" if isinstance(v, float) else str(v) for v in row] for row in rows]
+        self.header, self.caption = [plain(h) for h in header], plain(caption)
+        self.rows = [[f"{v:.2f}" if isinstance(v, float) else plain(v) for v in row] for row in rows]
 
     def __repr__(self) -> str:
         widths = [max(map(len, column)) for column in zip(self.header, *self.rows, strict=True)]
@@ -167,14 +168,12 @@ class Table:
         return "\n".join([*([self.caption] if self.caption else []), *lines])
 
     def _repr_html_(self) -> str:
-        head = "".join(f'<th scope="col">{html.escape(h)}</th>' for h in self.header)
+        head = "".join(f'<th scope="col">{as_html(h)}</th>' for h in self.header)
         body = "".join(
-            f'<tr><th scope="row">{html.escape(row[0])}</th>'
-            + "".join(f"<td>{html.escape(v)}</td>" for v in row[1:])
-            + "</tr>"
+            f'<tr><th scope="row">{as_html(row[0])}</th>' + "".join(f"<td>{as_html(v)}</td>" for v in row[1:]) + "</tr>"
             for row in self.rows
         )
-        caption = f"<caption>{html.escape(self.caption)}</caption>" if self.caption else ""
+        caption = f"<caption>{as_html(self.caption)}</caption>" if self.caption else ""
         return f'<table class="table">{caption}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
 
 
@@ -185,11 +184,11 @@ class Notice:
         self.title, self.text = title, text
 
     def __repr__(self) -> str:
-        return f"{self.title}: {self.text}"
+        return plain(f"{self.title}: {self.text}", keep="\n")
 
     def _repr_html_(self) -> str:
         return (
             '<div class="admonition note" style="border:2px solid #0072b2; padding:0.6em 1em">'
-            f'<p class="admonition-title"><strong>{html.escape(self.title)}</strong></p>'
-            f"<p>{html.escape(self.text)}</p></div>"
+            f'<p class="admonition-title"><strong>{as_html(self.title)}</strong></p>'
+            f"<p>{as_html(self.text)}</p></div>"
         )

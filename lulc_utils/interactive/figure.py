@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import base64
-import html
 import io
-import json
 from dataclasses import dataclass
 from importlib.resources import files
 
 import numpy as np
 from PIL import Image
+
+from lulc_utils.literal import as_html, as_json, plain
 
 LARGEST = 200_000  # bytes that one figure may add to a page
 SIDE = 384  # longest side of a packed picture, pixels
@@ -24,7 +24,7 @@ class Interactive:
     caption: str
 
     def __repr__(self) -> str:
-        return f"[interactive figure, shown by a browser] {self.caption}"
+        return f"[interactive figure, shown by a browser] {plain(self.caption)}"
 
     def _repr_html_(self) -> str:
         return self.html
@@ -41,7 +41,6 @@ def assemble(kind: str, data: dict, static: str, caption: str) -> Interactive:
     """
     if not caption.strip():
         raise ValueError("An interactive figure needs a caption that says what it shows.")
-    packed = json.dumps(data, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")  # no "</script>" in it
     script = (
         f'(function () {{\n"use strict";\n{_file("common.js")}{_file(f"{kind}.js")}setUp("{kind}", {kind});\n}})();'
     )
@@ -49,8 +48,8 @@ def assemble(kind: str, data: dict, static: str, caption: str) -> Interactive:
         f'<figure class="lulc-figure" data-kind="{kind}"><style>{_file("figure.css")}</style>'
         f'<div class="lulc-static">{static}</div>'
         "<noscript><p>Without scripts this picture shows only the first state of the figure.</p></noscript>"
-        f"<figcaption>{html.escape(caption)}</figcaption>"
-        f'<script type="application/json">{packed}</script><script>{script}</script></figure>'
+        f"<figcaption>{as_html(caption)}</figcaption>"
+        f'<script type="application/json">{as_json(data)}</script><script>{script}</script></figure>'
     )
     size = len(text.encode())
     if size > LARGEST:
@@ -67,7 +66,7 @@ def _file(name: str) -> str:
 
 def image(uri: str, alt: str) -> str:
     """An `<img>` with alt text."""
-    return f'<img src="{uri}" alt="{html.escape(alt)}">'
+    return f'<img src="{uri}" alt="{as_html(alt)}">'
 
 
 def photo(rgb: np.ndarray, longest: int = SIDE) -> str:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import html
-
 import numpy as np
 import torch
 
@@ -18,6 +16,7 @@ from lulc_utils.interactive.figure import (
     over_grey,
     photo,
 )
+from lulc_utils.literal import as_html
 from lulc_utils.plot import rgb
 from lulc_utils.scene import Scene
 from lulc_utils.stego import centered, correspondence
@@ -91,4 +90,4 @@ def _static(name: str, scene: Scene, values: np.ndarray, patch: tuple[int, int] 
     share = f"{100 * attracted.mean():.0f} %"
     kind = "simulated scene" if scene.simulated else "scene"
     alt = f"{name}: a {kind}; at b = {shift:g} the marked patch attracts {share} of its patches (bright)."
-    return f'<div class="lulc-part"><p>{html.escape(name)}</p>{image(photo(shown), alt)}<p>attracted: {share}</p></div>'
+    return f'<div class="lulc-part"><p>{as_html(name)}</p>{image(photo(shown), alt)}<p>attracted: {share}</p></div>'

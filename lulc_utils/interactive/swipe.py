@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import html
-
 import numpy as np
 
 from lulc_utils.interactive.figure import Interactive, assemble, drawing, image, photo
+from lulc_utils.literal import as_html
 from lulc_utils.plot import class_map, rgb
 from lulc_utils.scene import UNLABELLED, LandCover, Scene
 
@@ -40,11 +39,10 @@ def swipe(scene: Scene, labels: np.ndarray, *, caption: str, name: str = "map") 
     }
     alts[name] = f"{name}: the classes of the {what}, {_shares(labels, scene.classes)}."
     parts = [
-        f'<div class="lulc-part">{image(address, alts[n])}<p>{html.escape(n)}</p></div>'
-        for n, address in pictures.items()
+        f'<div class="lulc-part">{image(address, alts[n])}<p>{as_html(n)}</p></div>' for n, address in pictures.items()
     ]
     legend = "".join(
-        f'<li><span style="background:{html.escape(c.color)}"></span>{html.escape(c.name)}</li>' for c in scene.classes
+        f'<li><span style="background:{as_html(c.color)}"></span>{as_html(c.name)}</li>' for c in scene.classes
     )
     return assemble("swipe", data, "".join(parts) + f'<ul class="lulc-legend">{legend}</ul>', caption)
 

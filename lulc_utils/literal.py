@@ -1,0 +1,37 @@
+"""Text from data (names, tags, file names, captions), shown as it is: one function for each place it is drawn in.
+
+A name comes with the file of a stranger. Put into a page, a template, a figure or a terminal without these functions
+it can run a script, crash the parser of a formula or move the cursor.
+"""
+
+from __future__ import annotations
+
+import html
+import json
+import unicodedata
+
+
+def plain(text: object, keep: str = "") -> str:
+    """Text for a terminal: control characters and lone surrogates become escapes (`\\x1b`), except those in `keep`."""
+    return "".join(repr(c)[1:-1] if c not in keep and unicodedata.category(c) in ("Cc", "Cs") else c for c in str(text))
+
+
+def as_html(text: object) -> str:
+    """Text for an element or a quoted attribute of HTML, and of HTML that folium compiles as a Jinja template."""
+    return html.escape(plain(text, keep="\n")).replace("{", "&#123;")
+
+
+def as_option(text: object) -> str:
+    """Text for an option of a folium layer: folium renders it into a script and compiles that script as a template."""
+    return plain(text, keep="\n").replace("{", "{% raw %}{{% endraw %}")
+
+
+def as_label(text: object) -> str:
+    """Text for matplotlib: between two `$` it would read a formula; an escaped `\\$` is drawn as `$`."""
+    return plain(text, keep="\n").replace("$", r"\$")
+
+
+def as_json(data: object) -> str:
+    """JSON for a `<script>`: nothing in it can end the element or begin a comment. ValueError for NaN or infinity."""
+    packed = json.dumps(data, allow_nan=False, separators=(",", ":"))
+    return packed.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
