@@ -9,10 +9,8 @@ from __future__ import annotations
 
 import datetime
 import json
-import os
-import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +19,7 @@ from rasterio.errors import RasterioIOError
 from rasterio.windows import Window
 from rasterio.windows import transform as window_transform
 
+from .files import check_target, complete_or_absent
 from .scene import UNLABELLED, LandCover, Scene
 
 TAG = "LULC_SCENE"  # one TIFF tag with everything GeoTIFF has no place for, as JSON
@@ -42,22 +41,20 @@ def write_scene(scene: Scene, path: str | Path) -> Path:
     tag = {"name": scene.name, "source": scene.source, "group": scene.group}
     tag["date"] = scene.date and scene.date.isoformat()
     tag["classes"] = [list(c) for c in scene.classes]
-    # both are written into a folder that vanishes on any failure, then moved: never half a scene
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".writing-") as folder:
-        finished = {path: _write(Path(folder) / "pixels", scene, scene.pixels, scene.bands, tag, scene.nodata)}
-        if scene.labels is not None:
-            mask = scene.labels.astype(np.uint8)[None]  # [1, rows, cols]
-            finished[labels_path(path)] = _write(
-                Path(folder) / "mask", scene, mask, ("land cover",), tag, UNLABELLED, scene.classes
-            )
-        else:
+    check_target(labels_path(path))
+    with ExitStack() as both:  # both files move to their places when both are written: never half a scene
+        part = both.enter_context(complete_or_absent(path))
+        _write(part, scene, scene.pixels, scene.bands, tag, scene.nodata)
+        if scene.labels is None:
             labels_path(path).unlink(missing_ok=True)  # the mask of an older scene must not be taken for ours
-        for final, temporary in finished.items():
-            os.replace(temporary, final)
+        else:
+            part = both.enter_context(complete_or_absent(labels_path(path)))
+            mask = scene.labels.astype(np.uint8)[None]  # [1, rows, cols]
+            _write(part, scene, mask, ("land cover",), tag, UNLABELLED, scene.classes)
     return path
 
 
-def _write(path: Path, scene: Scene, array, names, tag: dict, nodata, classes=()) -> Path:
+def _write(path: Path, scene: Scene, array, names, tag: dict, nodata, classes=()) -> None:
     profile = {"driver": "GTiff", "dtype": array.dtype, "count": len(array), "nodata": nodata}
     profile |= {"height": scene.height, "width": scene.width, "crs": scene.crs, "transform": scene.transform}
     profile |= {"compress": "deflate", "tiled": min(array.shape[1:]) >= 256, "photometric": "minisblack"}
@@ -67,7 +64,6 @@ def _write(path: Path, scene: Scene, array, names, tag: dict, nodata, classes=()
         file.write(array)
         file.descriptions = names
         file.update_tags(**{TAG: json.dumps(tag)})
-    return path
 
 
 def _rgba(color: str) -> tuple[int, int, int, int]:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
+
+from lulc_utils.files import complete_or_absent
 
 
 def save(path: str | Path, chapter: str, results: dict) -> None:
@@ -21,9 +22,8 @@ def save(path: str | Path, chapter: str, results: dict) -> None:
     if not path.parent.is_dir():
         raise FileNotFoundError(f"The folder {path.parent} does not exist; create it before saving results there.")
     content = {"chapter": chapter, "torch": version("torch"), "results": _plain(results)}
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    part.write_text(json.dumps(content, indent=1, sort_keys=False) + "\n", encoding="utf8")
-    os.replace(part, path)
+    with complete_or_absent(path) as part:
+        part.write_text(json.dumps(content, indent=1, sort_keys=False) + "\n", encoding="utf8")
 
 
 def measured(chapter: str, part: str) -> dict:

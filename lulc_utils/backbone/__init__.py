@@ -12,7 +12,6 @@ import json
 import math
 import os
 import sys
-import uuid
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager, nullcontext
@@ -26,8 +25,6 @@ import numpy as np
 import pooch
 import timm
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from timm.data import resolve_model_data_config
 from timm.models.vision_transformer import VisionTransformer
 from torch import nn
@@ -35,6 +32,8 @@ from torch.nn import functional as F
 from tqdm import tqdm
 
 from lulc_utils.backbone.rounding import bf16
+from lulc_utils.files import complete_or_absent
+from lulc_utils.tensors import read, write
 
 SHORT_NAMES = {
     "dino_vits16": "vit_small_patch16_224.dino",
@@ -157,9 +156,7 @@ def save(backbone: Backbone, path: str | Path, **notes: str) -> None:
     mean, std = backbone.mean or (0, 0, 0), backbone.std or (1, 1, 1)
     metadata = {"architecture": architecture, "mean": mean, "std": std, "view": backbone.view}
     metadata = {key: json.dumps(value) for key, value in metadata.items()}
-    tensors = {key: value.detach().cpu().contiguous() for key, value in model.state_dict().items()}
-    with _complete_or_absent(path) as part:
-        save_file(tensors, part, metadata={**notes, **metadata})
+    write(path, model.state_dict(), {**notes, **metadata})
 
 
 @contextmanager
@@ -168,18 +165,6 @@ def _own_random_state(seed: int) -> Iterator[None]:
     with torch.random.fork_rng(devices=[]):
         torch.random.default_generator.manual_seed(seed)
         yield
-
-
-@contextmanager
-def _complete_or_absent(path: Path) -> Iterator[Path]:
-    """A temporary file beside `path` that takes its name when the block ends without an error."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f"{path.name}.{uuid.uuid4().hex}.part")
-    try:
-        yield part
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def _embedded(path: str | Path | None) -> Backbone:
@@ -236,25 +221,8 @@ def _from_timm(name: str, weights: str | Path | None, hub: bool) -> Backbone:
 
 def _read_weights(path: str | Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
     """(tensors, metadata) of a file, without unpickling anything but tensors."""
-    path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"There is no weights file {path}.")
-    if path.suffix == ".safetensors":
-        try:
-            with safe_open(path, "pt") as file:
-                return {key: file.get_tensor(key) for key in file.keys()}, file.metadata() or {}
-        except (SafetensorError, OSError):
-            raise ValueError(f"{path} is not a complete safetensors file; get it again.") from None
-    if path.suffix not in (".pth", ".pt"):
-        raise ValueError(f"Weights must be a .safetensors, .pth or .pt file, not {path.name}.")
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:
-        raise ValueError(
-            f"{path} was not loaded ({type(error).__name__}): it is damaged or holds more than tensors, which "
-            "could run code; save its tensors as .safetensors."
-        ) from None
-    return _unnest(content), {}
+    content, notes = read(path)
+    return (content if Path(path).suffix == ".safetensors" else _unnest(content)), notes
 
 
 def _unnest(content: dict) -> dict[str, torch.Tensor]:
@@ -394,7 +362,7 @@ def _extract(
                 result[i][window.into] = one[window.of]
             bar.update()
     if file:
-        with _complete_or_absent(file) as new, new.open("wb") as stream:
+        with complete_or_absent(file) as new, new.open("wb") as stream:
             np.save(stream, result.numpy(), allow_pickle=False)
     return result
 

@@ -8,17 +8,16 @@ a million weights, most of them where pixels are few. B images, C bands, D featu
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 import torch.distributed as dist
-from safetensors import safe_open
-from safetensors.torch import save_file
 from torch import nn
 from torch.distributed.nn.functional import all_reduce
 from torch.nn import functional as F
+
+from lulc_utils import tensors
 
 FORMAT = "lulc_utils.contrastive.unet 1"
 
@@ -115,14 +114,8 @@ def save(model: UNet, path: str | Path, **notes: str) -> Path:
 
     notes go into the file's header ("data", "seed", ...). Returns the path.
     """
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     shape = {"bands": model.bands, "classes": model.classes, "widths": model.widths, "dim": model.dim}
-    part = path.with_name(path.name + ".part")
-    weights = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
-    save_file(weights, part, {"format": FORMAT, "shape": json.dumps(shape), **notes})
-    os.replace(part, path)
-    return path
+    return tensors.write(path, model.state_dict(), {"format": FORMAT, "shape": json.dumps(shape), **notes})
 
 
 def load(path: str | Path, device: str | torch.device = "cpu") -> UNet:
@@ -130,12 +123,7 @@ def load(path: str | Path, device: str | torch.device = "cpu") -> UNet:
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"There is no file {path}; train it with `python -m lulc_utils.contrastive pretrain`.")
-    try:
-        with safe_open(path, "pt") as file:
-            notes = file.metadata() or {}
-            weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  (not a dict)
-    except Exception as error:
-        raise ValueError(f"{path} is not a complete safetensors file ({type(error).__name__}).") from None
+    weights, notes = tensors.read(path)
     if notes.get("format") != FORMAT:
         raise ValueError(f"{path} holds no weights of a U-Net of this package.")
     model = UNet(**json.loads(notes["shape"]))

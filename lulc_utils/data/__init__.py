@@ -22,7 +22,6 @@ import shutil
 import sys
 import textwrap
 import threading
-import uuid
 import warnings
 from collections import Counter
 from collections.abc import Iterable
@@ -43,6 +42,7 @@ from tqdm import tqdm
 from urllib3.exceptions import NewConnectionError, ReadTimeoutError
 
 from lulc_utils.data import sentinel, sites
+from lulc_utils.files import complete_or_absent
 from lulc_utils.scene import UNLABELLED, LandCover, Scene, labels_from_colors
 
 ORIGIN = "https://raw.githubusercontent.com/"  # what a mirror stands in for
@@ -196,10 +196,10 @@ class _Run:
 
 
 class _Sink(io.BufferedWriter):
-    """A new file that moves the shared progress bar and refuses more bytes than promised."""
+    """A file that moves the shared progress bar and refuses more bytes than promised."""
 
     def __init__(self, path: Path, limit: int, run: _Run):
-        super().__init__(io.FileIO(path, "x"))
+        super().__init__(io.FileIO(path, "w"))
         self.limit, self.run, self.count = limit, run, 0
 
     def write(self, block) -> int:
@@ -215,20 +215,16 @@ class _Sink(io.BufferedWriter):
 @contextmanager
 def _arriving(file: _File, target: Path, run: _Run):
     """A sink under a temporary name; it becomes `target` if its SHA-256 is right and is gone otherwise."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    part = target.with_name(f".{uuid.uuid4().hex}.part")  # same folder, so that the rename is atomic
-    sink = _Sink(part, file.bytes, run)
-    try:
-        with sink:
-            yield sink
-        if _state(part, file) != "ok":
-            raise _Damaged
-        os.replace(part, target)
-    except BaseException:
-        run.advance(-sink.count)
-        raise
-    finally:
-        part.unlink(missing_ok=True)
+    with complete_or_absent(target) as part:
+        sink = _Sink(part, file.bytes, run)
+        try:
+            with sink:
+                yield sink
+            if _state(part, file) != "ok":
+                raise _Damaged
+        except BaseException:
+            run.advance(-sink.count)
+            raise
 
 
 def _from_folder(file: _File, source: Path, target: Path, run: _Run) -> str:

@@ -310,7 +310,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 resolution=a.resolution, resampling=a.resampling, resume=a.resume, progress=not a.quiet,
                 command=shlex.join(["python", "-m", "lulc_utils.mapping", *arguments]), scheduler=scheduler,
             )  # fmt: skip
-    except (ValueError, FileNotFoundError, RuntimeError) as error:
+    except (ValueError, OSError, RuntimeError) as error:
         print(error, file=sys.stderr)
         return 1
     except KeyboardInterrupt:

@@ -8,17 +8,11 @@ Cloud-Optimized GeoTIFF, when it is complete.
 from __future__ import annotations
 
 import datetime
-import glob
 import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-
-try:
-    import fcntl
-except ImportError:  # Windows
-    fcntl = None
 
 import numpy as np
 import rasterio
@@ -26,7 +20,7 @@ import rasterio.shutil
 from rasterio.errors import RasterioError
 from rasterio.windows import Window
 
-from lulc_utils import __version__, raster
+from lulc_utils import __version__, files, raster
 from lulc_utils.scene import UNLABELLED, LandCover
 
 BLOCK = 512  # side of the tiles of the map, pixels
@@ -44,25 +38,11 @@ def state_of(out: Path) -> Path:
 
 @contextmanager
 def alone(out: Path) -> Iterator[None]:
-    """No second run writes the same map meanwhile; the system lets go of the lock of a process that was killed."""
-    if fcntl is None:
+    """`files.alone` for the map and the note on what is done."""
+    with files.alone(out):
+        for left in files.leftovers(state_of(out)):
+            left.unlink()
         yield
-        return
-    path = out.with_name(out.name + ".lock")
-    with _written(out):
-        file = path.open("w")
-    with file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            held = path.exists() and os.path.samestat(os.fstat(file.fileno()), path.stat())
-        except BlockingIOError:
-            held = False
-        if not held:  # or the other run has just removed it
-            raise RuntimeError(f"Another run is writing {out}; wait for it or choose another name.")
-        try:
-            yield
-        finally:
-            path.unlink(missing_ok=True)
 
 
 def unfinished(out: Path, settings: dict) -> dict | None:
@@ -136,28 +116,20 @@ def write_rows(out: Path, row: int, labels: np.ndarray) -> None:
 
 def write_state(out: Path, settings: dict, done: dict) -> None:
     """Replace the note on what is done; it is on disk when this returns."""
-    new = state_of(out).with_name(state_of(out).name + ".part")
-    with _written(out), new.open("w") as file:
+    with _written(out), files.complete_or_absent(state_of(out)) as part, part.open("w") as file:
         json.dump({"settings": settings, "done": done}, file, indent=1)
         file.flush()
         os.fsync(file.fileno())
-    os.replace(new, state_of(out))
 
 
 def finish(out: Path) -> None:
     """The complete part as a COG under its final name; what the run needed is removed."""
-    cog = out.with_name(out.name + ".cog.part")
     options = {"compress": "deflate", "blocksize": BLOCK, "overview_resampling": "mode", "bigtiff": "if_safer"}
-    try:
-        with _written(out):
-            rasterio.shutil.copy(part_of(out), cog, driver="COG", **options)
-            with rasterio.open(part_of(out)) as part, rasterio.open(cog) as copy:
-                if part.checksum(1) != copy.checksum(1):  # a full disk is not always reported
-                    raise OSError("the copy differs")
-            os.replace(cog, out)
-    finally:
-        for left in glob.glob(f"{glob.escape(str(cog))}*"):  # GDAL writes overviews beside it
-            os.unlink(left)
+    with _written(out), files.complete_or_absent(out) as cog:
+        rasterio.shutil.copy(part_of(out), cog, driver="COG", **options)
+        with rasterio.open(part_of(out)) as part, rasterio.open(cog) as copy:
+            if part.checksum(1) != copy.checksum(1):  # a full disk is not always reported
+                raise OSError("the copy differs")
     remove_unfinished(out)
 
 

@@ -11,10 +11,10 @@ from pathlib import Path
 import joblib
 import numpy as np
 import torch
-from safetensors.torch import save_file
 from sklearn.base import BaseEstimator
 
 from lulc_utils import backbone as vits
+from lulc_utils import tensors
 from lulc_utils.crf import dense_crf
 from lulc_utils.mapping.worker import Model
 from lulc_utils.scene import UNLABELLED, LandCover
@@ -125,14 +125,11 @@ def save_model(
     checked = stego_model(net, backbone, classes, of_cluster, bands=bands, resolution=resolution)
     if not isinstance(net.head, Head):
         raise ValueError(f"Only a head of lulc_utils.stego can be saved, not a {type(net.head).__name__}.")
-    tensors = {f"head.{key}": value.detach().cpu().contiguous() for key, value in net.head.state_dict().items()}
-    tensors["centres"] = net.centres.detach().cpu().contiguous()
-    tensors["of_cluster"] = torch.as_tensor(range(len(net.centres)) if of_cluster is None else list(of_cluster))
+    content = {f"head.{key}": value for key, value in net.head.state_dict().items()} | {"centres": net.centres}
+    content["of_cluster"] = torch.as_tensor(range(len(net.centres)) if of_cluster is None else list(of_cluster))
     about = {"classes": checked.classes, "bands": checked.bands, "resolution": resolution}
     about |= {"backbone": backbone.name, "backbone hash": backbone.weights_hash}
-    with vits._complete_or_absent(Path(path)) as part:
-        save_file(tensors, part, metadata={"format": FORMAT, "about": json.dumps(about)})
-    return Path(path)
+    return tensors.write(path, content, {"format": FORMAT, "about": json.dumps(about)})
 
 
 def load_model(
@@ -150,7 +147,7 @@ def load_model(
 
     ValueError: no such file format, or a backbone with other weights than the head was trained on.
     """
-    tensors, metadata = vits._read_weights(path)
+    content, metadata = tensors.read(path)
     if metadata.get("format") != FORMAT:
         raise ValueError(f"{path} is no model of lulc_utils.mapping.save_model.")
     about = json.loads(metadata["about"])
@@ -163,9 +160,9 @@ def load_model(
             f"{path} was trained on the backbone '{about['backbone']}' with other weights than this one's; use the "
             "weights it was trained on."
         )
-    code_dim, dim = tensors["head.linear.weight"].shape
+    code_dim, dim = content["head.linear.weight"].shape
     head = Head(dim, code_dim)
-    head.load_state_dict({key[5:]: value for key, value in tensors.items() if key.startswith("head.")})
-    net = Stego(head.eval().requires_grad_(False).to(device), tensors["centres"].to(device), [])
+    head.load_state_dict({key[5:]: value for key, value in content.items() if key.startswith("head.")})
+    net = Stego(head.eval().requires_grad_(False).to(device), content["centres"].to(device), [])
     options = {"crf": crf, "bands": about["bands"], "resolution": about["resolution"]}
-    return stego_model(net, backbone, about["classes"], tensors["of_cluster"].tolist(), **options)
+    return stego_model(net, backbone, about["classes"], content["of_cluster"].tolist(), **options)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 
 import torch
+
+from lulc_utils.files import check_readable, complete_or_absent
 
 
 def write_lines(path: Path, records: list[dict], mode: str) -> None:
@@ -19,14 +20,13 @@ def write_lines(path: Path, records: list[dict], mode: str) -> None:
 def save_checkpoint(path: Path, settings: dict, run: dict) -> None:
     """All of `run` as tensors and plain values; the old file stays until the new one is complete."""
     content = {k: v.state_dict() if hasattr(v, "state_dict") else v for k, v in run.items()}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(path.name + ".part")
-    torch.save({**content, "settings": _plain(settings)}, part)
-    os.replace(part, path)
+    with complete_or_absent(path) as part:
+        torch.save({**content, "settings": _plain(settings)}, part)
 
 
 def restore(path: Path, settings: dict, run: dict, device: str | torch.device) -> None:
     """Fill `run` from a checkpoint; ValueError when it is damaged or of another training."""
+    check_readable(path, "checkpoint")
     try:
         content = torch.load(path, map_location=device, weights_only=True)
         old = content.pop("settings")

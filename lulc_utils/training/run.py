@@ -17,8 +17,8 @@ from typing import Any
 import torch
 from tqdm import tqdm
 
+from lulc_utils.files import alone, check_readable, complete_or_absent
 from lulc_utils.training.distributed import rank
-from lulc_utils.training.lock import alone, complete_or_absent
 from lulc_utils.training.settings import Checked, add_options, option
 
 
@@ -123,6 +123,7 @@ class Run:
     def _restore(self) -> None:
         """Fill `parts` from the checkpoint; ValueError when it is damaged or of another training."""
         path = self.checkpoint
+        check_readable(path, "checkpoint")
         try:
             content = torch.load(path, map_location=self.device, weights_only=True)
             old, step, records, parts = (content[key] for key in ("settings", "step", "records", "parts"))

@@ -19,10 +19,11 @@ from __future__ import annotations
 
 import argparse
 import itertools
-import os
 from pathlib import Path
 
 import numpy as np
+
+from lulc_utils.files import complete_or_absent
 
 TARGET = Path(__file__).resolve().parents[2] / "lulc_utils" / "simulate" / "satellite" / "canopy.npz"
 
@@ -107,10 +108,8 @@ def main() -> None:
     weights = response()
     cube = table(weights)
     axes = {name: np.array(values, np.float32) for name, values in AXES.items()}
-    part = path.with_name(path.name + ".part")
-    with part.open("wb") as stream:
+    with complete_or_absent(path) as part, part.open("wb") as stream:
         np.savez_compressed(stream, terms=cube, bands=np.array(list(RESPONSE)), **axes)
-    os.replace(part, path)
     count = len(list(itertools.product(*AXES.values())))
     print(f"{count} canopies, {path.stat().st_size / 1000:.0f} kB, worst error {worst(weights, cube):.4f}: {path}")
 

@@ -24,6 +24,7 @@ from lulc_utils import contrastive as co
 from lulc_utils import data, evaluate, raster, results, simulate
 from lulc_utils.contrastive import unet
 from lulc_utils.data.sentinel import ESRI_CLASSES
+from lulc_utils.files import complete_or_absent
 from lulc_utils.scene import UNLABELLED
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -212,9 +213,8 @@ def run() -> None:
         except data.DataUnavailable as error:
             tqdm.write(f"{name}: left out, {error}")
             continue
-        part = path_of(name).with_suffix(".part.npz")
-        np.savez_compressed(part, **found)
-        os.replace(part, path_of(name))
+        with complete_or_absent(path_of(name)) as part:
+            np.savez_compressed(part, **found)
 
 
 def claimed(name: str) -> bool:

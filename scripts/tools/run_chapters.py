@@ -29,6 +29,8 @@ import yaml
 from main_result import main_result
 from tqdm import tqdm
 
+from lulc_utils.files import complete_or_absent
+
 ROOT = Path(__file__).resolve().parents[2]
 NOTEBOOKS = ROOT / "notebooks"
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
@@ -162,9 +164,8 @@ def table(rows: list[dict]) -> str:
 
 def write(path: Path, text: str) -> None:
     """Write a file that appears only when complete."""
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    part.write_text(text, encoding="utf8")
-    os.replace(part, path)
+    with complete_or_absent(path) as part:
+        part.write_text(text, encoding="utf8")
 
 
 def options() -> argparse.ArgumentParser:

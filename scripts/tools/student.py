@@ -15,13 +15,14 @@ from __future__ import annotations
 import argparse
 import copy
 import json
-import os
 import re
 import sys
 from pathlib import Path
 
 import nbformat
 from run_chapters import NOTEBOOKS, ROOT, chapters
+
+from lulc_utils.files import complete_or_absent
 
 BEGIN, END = "### BEGIN SOLUTION", "### END SOLUTION"
 BADGE = re.compile(r"\[[^\]]*\]\(https://colab\.research\.google\.com/[^)]*\)")
@@ -125,10 +126,8 @@ def instructor_copy(notebook):
 def write(notebook, path: Path) -> Path:
     """Write a valid notebook; the file appears only when complete."""
     nbformat.validate(notebook)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    part.write_text(json.dumps(notebook, indent=1, ensure_ascii=False) + "\n", encoding="utf8")
-    os.replace(part, path)
+    with complete_or_absent(path) as part:
+        part.write_text(json.dumps(notebook, indent=1, ensure_ascii=False) + "\n", encoding="utf8")
     return path
 
 

@@ -15,6 +15,8 @@ from pathlib import Path
 import torch
 from tqdm import tqdm
 
+from lulc_utils.files import complete_or_absent
+
 KEPT = Path(__file__).resolve().parents[3] / "book/measured/performance.json"
 
 
@@ -94,6 +96,5 @@ def keep(part: str, rows: list[Row], path: Path = KEPT) -> None:
     """Put the rows of one part in the place of its earlier ones; the other parts stay as they were measured."""
     kept = json.loads(path.read_text(encoding="utf8")) if path.exists() else {}
     kept[part] = {"machine": machine(), "rows": [asdict(row) for row in rows]}
-    new = path.with_name(path.name + ".part")
-    new.write_text(json.dumps(kept, indent=1) + "\n", encoding="utf8")
-    os.replace(new, path)
+    with complete_or_absent(path) as part:
+        part.write_text(json.dumps(kept, indent=1) + "\n", encoding="utf8")

@@ -1,0 +1,150 @@
+"""Files that are written completely or not at all, and plain sentences for what the system refuses."""
+
+from __future__ import annotations
+
+import errno
+import glob
+import os
+import re
+import stat
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None
+
+DENIED = (errno.EACCES, errno.EPERM, errno.EROFS)
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+OF_RUST = re.compile(r"\(os error (\d+)\)")  # safetensors tells the system's error only in words
+
+
+@contextmanager
+def complete_or_absent(path: str | Path) -> Iterator[Path]:
+    """A temporary file beside `path`, which takes its name when the block ends without an error.
+
+    After any error, Ctrl-C included, the temporary file is gone and what `path` was before is untouched. The temporary
+    file exists already, is empty and has the ending of `path`; folders that are missing are made. The result has the
+    mode that the umask asks for, whatever mode the writer in the block gives it. A symbolic link is written through.
+
+    ValueError: `path` is neither absent nor a regular file (`check_target`). PermissionError, OSError: the system does
+    not let us write, there is no space, or the name is too long, in one sentence each.
+    """
+    check_target(path)
+    target = Path(path).resolve()
+    part = target.with_name(f".{target.stem[:40]}.{uuid.uuid4().hex[:12]}.part{target.suffix}")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        part.touch(exist_ok=False)
+        mode = part.stat().st_mode
+        yield part
+        part.chmod(mode)  # some writers make files that only their owner can read
+        os.replace(part, target)
+    except Exception as error:
+        if (plain := _in_words(error, path, part)) is None:
+            raise
+        raise plain from error
+    finally:
+        for left in target.parent.glob(f"{glob.escape(part.name)}*"):  # GDAL writes overviews beside it
+            left.unlink(missing_ok=True)
+
+
+def leftovers(path: str | Path) -> list[Path]:
+    """Temporary files of `complete_or_absent` for `path`: nothing else writes it now, so a killed process left them."""
+    target = Path(path).resolve()
+    stem, suffix = glob.escape(target.stem[:40]), glob.escape(target.suffix)
+    return sorted(target.parent.glob(f".{stem}.{'[0-9a-f]' * 12}.part{suffix}*"))
+
+
+@contextmanager
+def alone(path: str | Path) -> Iterator[None]:
+    """No second process writes `path` during the block; what a killed one left half-written is removed first.
+
+    The lock is the file PATH.lock, which the system lets go of when the process ends, however it ends (not on Windows,
+    where nothing is locked). ValueError, PermissionError, OSError: as for `complete_or_absent`. RuntimeError: another
+    process is at it.
+    """
+    check_target(path)
+    lock = Path(f"{path}.lock")
+    check_target(lock)
+    try:
+        lock.parent.mkdir(parents=True, exist_ok=True)
+        file = lock.open("w")
+    except OSError as error:
+        raise _in_words(error, path, lock) or error from None
+    with file:
+        if fcntl is None:
+            yield
+            return
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            held = lock.exists() and os.path.samestat(os.fstat(file.fileno()), lock.stat())
+        except BlockingIOError:
+            held = False
+        if not held:  # or the other process has just removed it
+            raise RuntimeError(f"Another run is writing {path}; wait for it or choose another name.")
+        try:
+            for left in leftovers(path):
+                left.unlink()
+            yield
+        finally:
+            lock.unlink(missing_ok=True)
+
+
+def check_target(path: str | Path) -> None:
+    """ValueError, in one sentence, unless a file may be written at `path`: it is absent or a regular file.
+
+    Devices, pipes and sockets are never opened: replacing them would break what uses them.
+    """
+    kind = _kind(path)
+    if kind not in ("", "file"):
+        raise ValueError(f"{path} is a {kind}, not a file; choose another name to write to.")
+
+
+def check_readable(path: str | Path, what: str = "file") -> None:
+    """FileNotFoundError, PermissionError or ValueError, in one sentence, unless `path` is a file that may be read."""
+    kind = _kind(path)
+    if not kind:
+        raise FileNotFoundError(f"There is no {what} {path}; check the path.")
+    if kind != "file":
+        raise ValueError(f"{path} is a {kind}, not a {what}.")
+    if not os.access(path, os.R_OK):
+        raise PermissionError(f"You may not read {path} (permission denied); ask its owner, or choose another file.")
+
+
+def _kind(path: str | Path) -> str:
+    """What is at `path`, in a word; "" for nothing."""
+    try:
+        mode = os.stat(path).st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        return ""
+    except PermissionError:  # in a folder that may not be entered: whoever opens it is told
+        return "file"
+    except OSError as error:
+        if (plain := _in_words(error, path, Path(path))) is None:
+            raise
+        raise plain from error
+    kinds = {stat.S_IFREG: "file", stat.S_IFDIR: "folder", stat.S_IFIFO: "pipe", stat.S_IFSOCK: "socket"}
+    return kinds.get(stat.S_IFMT(mode), "device")
+
+
+def _in_words(error: Exception, path: str | Path, part: Path) -> OSError | None:
+    """The error as a sentence about `path`; None when it is not about writing this file."""
+    number = getattr(error, "errno", None)
+    if number is None and (match := OF_RUST.search(str(error))):
+        number = int(match[1])
+    about = getattr(error, "filename", None)
+    if isinstance(about, str | Path) and not part.is_relative_to(about):  # such as a source that cannot be read
+        return None
+    if number in DENIED:
+        return PermissionError(f"You may not write {path} (permission denied); choose a folder of your own.")
+    if number in FULL:
+        return OSError(f"There is no space for {path}; make room or choose another folder.")
+    if number == errno.ENAMETOOLONG:
+        return OSError(f"The name {Path(path).name[:40]}... is too long for a file; choose a shorter one.")
+    if number in (errno.ENOTDIR, errno.EEXIST):
+        return NotADirectoryError(f"{Path(path).parent} is a file, not a folder; choose another place for {path}.")
+    return None
