@@ -1,9 +1,10 @@
-"""Sphinx extension: the built pages need no network, and the site carries nothing that no page uses.
+"""Sphinx extension: the built pages need no network, carry nothing that no page uses, and can be listened to.
 
 folium writes maps that load Leaflet from a content network. After the build, Leaflet is copied from the package
 `xstatic-leaflet` into the site and every address in the pages is changed to that copy. The formula renderer comes
 from the package `sphinx-mathjax-offline`, whose bundles for other formats go again. Code that would run cells on
-somebody's server (thebe) is left out: the chapters are run in Colab or at home.
+somebody's server (thebe) is left out: the chapters are run in Colab or at home. MENDS are what the tools leave undone
+for readers who listen to a page; each answers a rule of axe-core that the pages broke (tests/book/test_browser.py).
 """
 
 import re
@@ -19,10 +20,29 @@ UNUSED = (
     *("mathjax/node-main.js", "mathjax/latest.js", "sphinx-thebe.*", "scripts/*.map", "styles/*.map"),
 )
 
+MENDS = (
+    # the entries of the bibliography are told to be a list of things that a list may not hold
+    (re.compile(r'(<div class="citation" [^>]*)role="doc-biblioentry"'), r'\1role="listitem"'),
+    # an empty corner of a table heads nothing
+    (re.compile(r'<th class="(head[^"]*)">(?:<p></p>)?\s*</th>'), r'<td class="\1"></td>'),
+    # the side bar holds the book's title and the search beside its list of pages
+    (
+        re.compile(r'<div id="pst-primary-sidebar" class'),
+        '<div id="pst-primary-sidebar" role="region" aria-label="The book" class',
+    ),
+)
+
 
 def local_leaflet(html: str, to_root: str) -> str:
     """The page with the addresses of Leaflet pointing into the site; `to_root` is "../" for a page one folder deep."""
     return ADDRESS.sub(rf"{to_root}_static/leaflet/\1", html)
+
+
+def mend(html: str) -> str:
+    """The page with every mend applied."""
+    for pattern, better in MENDS:
+        html = pattern.sub(better, html)
+    return html
 
 
 def leave_out_thebe(app, pagename, templatename, context, doctree):
@@ -36,15 +56,13 @@ def _words(file) -> str:
 
 
 def finish(app, exception):
-    """Point maps at the site's own Leaflet, and remove what no page loads."""
+    """Point maps at the site's own Leaflet, mend every page, and remove what no page loads."""
     if exception or app.builder.format != "html":
         return
     out = Path(app.outdir)
     for page in out.rglob("*.html"):
         text = page.read_text(encoding="utf8")
-        local = local_leaflet(text, "../" * (len(page.relative_to(out).parts) - 1))
-        if local != text:
-            page.write_text(local, encoding="utf8")
+        page.write_text(mend(local_leaflet(text, "../" * (len(page.relative_to(out).parts) - 1))), encoding="utf8")
     static = out / "_static"
     shutil.copytree(
         leaflet.BASE_DIR, static / "leaflet", ignore=shutil.ignore_patterns("*.map", "*src*"), dirs_exist_ok=True

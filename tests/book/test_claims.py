@@ -11,7 +11,7 @@ import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "book" / "_ext"))
-import claims_page  # noqa: E402
+from claims import SLOT, claims, filled_in, holds  # noqa: E402
 
 CLAIMS = yaml.safe_load((ROOT / "book" / "claims.yml").read_text(encoding="utf8"))
 MEASURED = ROOT / "book" / "measured"
@@ -25,7 +25,7 @@ def folder(tmp_path):
 
 
 def test_the_page_shows_the_measured_numbers():
-    page = claims_page.claims_page(CLAIMS, MEASURED)
+    page = claims(CLAIMS, MEASURED)
     scores = json.loads((MEASURED / "01_dino_features.json").read_text())["results"]["simulated"]["scores"]
     value, low, high = scores["linear probe"]["embedded"]
     assert f"{value:.2f} ({low:.2f} to {high:.2f})" in page
@@ -56,13 +56,13 @@ def test_no_number_is_typed_into_the_findings():
     allowed = r"\b(1|5|24|25|48|52|56|95) (%|clusters|points)|with (48|96)\b|tile [23]\b"
     for claim in CLAIMS:
         for finding in claim["findings"]:
-            text = claims_page.SLOT.sub("", finding["text"])
+            text = SLOT.sub("", finding["text"])
             assert not re.search(r"\d", re.sub(allowed, "", text)), text
 
 
 def test_formats_and_wildcards(folder):
     def shown(text):
-        return claims_page.filled_in(text, folder)
+        return filled_in(text, folder)
 
     assert shown("{some/a/x|value} {some/a/x|number}") == "0.50 (0.40 to 0.60) 0.50"
     assert shown("{some/a/y|gain}") == "−0.100 (−0.200 to +0.100)"
@@ -82,7 +82,7 @@ def test_formats_and_wildcards(folder):
 )
 def test_a_path_that_leads_nowhere_is_one_sentence(folder, text, words):
     with pytest.raises(ValueError, match=words):
-        claims_page.filled_in(text, folder)
+        filled_in(text, folder)
 
 
 def test_rules_and_a_verdict_that_is_no_longer_true(folder):
@@ -95,7 +95,7 @@ def test_rules_and_a_verdict_that_is_no_longer_true(folder):
         "some/a/x > some/a/y": True,
         "some/a/y > some/a/x": False,
     }.items():
-        assert claims_page.holds(rule, folder) is answer, rule
+        assert holds(rule, folder) is answer, rule
     finding = {"where": "simulated", "verdict": "better", "text": "", "true_if": ["some/a/y | above"]}
     with pytest.raises(ValueError, match="'better' is no longer true: some/a/y . above"):
-        claims_page.claims_page([{"claim": "x", "paper": None, "chapter": "01_x", "findings": [finding]}], folder)
+        claims([{"claim": "x", "paper": None, "chapter": "01_x", "findings": [finding]}], folder)

@@ -79,10 +79,10 @@ def test_data_pages_and_limits_are_honest_about_the_simulation():
 
 def test_the_table_of_run_times_adds_up():
     sys.path.insert(0, str(ROOT / "book" / "_ext"))
-    import run_times
+    from measured import run_times
 
     about = {"profile": "quick", "jobs": 1, "cores": 2, "machine": "a processor"}
-    page = run_times.table(about | {"seconds": {"00_start_here": 59.6, "01_dino_features": 65.2}})
+    page = run_times(about | {"seconds": {"00_start_here": 59.6, "01_dino_features": 65.2}})
     assert "| [0 start here](../notebooks/00_start_here) | 1 min 00 s |" in page
     assert "| 2 min 05 s |" in page and "one chapter at a time" in page
     kept = json.loads((ROOT / "book" / "measured" / "run_times.json").read_text(encoding="utf8"))

@@ -4,7 +4,7 @@ import json
 
 import bench
 import bench_rows
-import performance_page
+import measured
 import pytest
 from bench_rows import Row
 
@@ -16,19 +16,19 @@ RATE = Row("drawing", 1234.5, "images/s", "One process.", threads=2)
 @pytest.fixture
 def kept(tmp_path):
     """A complete file: every part with the same three rows."""
-    for part in performance_page.TITLES:
+    for part in measured.TITLES:
         bench_rows.keep(part, [RATIO, SLOW, RATE], tmp_path / "performance.json")
     return tmp_path / "performance.json"
 
 
 def test_the_page_says_what_was_compared_asked_and_reached(kept):
-    page = performance_page.sections(performance_page.read(kept))
-    parts = len(performance_page.TITLES)
+    page = measured.performance(measured.benchmark(kept))
+    parts = len(measured.TITLES)
     assert f"{2 * parts} of these numbers were given a target: **{parts} reach it, {parts} do not.**" in page
     assert "| copying | 0.61 times the speed of GDAL | at least 0.5 | met |" in page
     assert "| the CRF | 4.00 s | at most 3 | **missed** |" in page
     assert "- **drawing: 1234 images/s.** One process." in page and "| drawing" not in page
-    for title in performance_page.TITLES.values():
+    for title in measured.TITLES.values():
         assert page.count(f"## {title}\n") == 1
     about = bench_rows.machine()
     assert f"*{about['processor']}, {about['cores']} cores, one thread or 2 threads, PyTorch {about['torch']}" in page
@@ -36,7 +36,7 @@ def test_the_page_says_what_was_compared_asked_and_reached(kept):
 
 def test_a_missing_or_incomplete_file_is_refused_with_what_to_run(kept, tmp_path):
     with pytest.raises(ValueError, match="There is no none.json; run `python scripts/measure/bench/bench.py --keep`"):
-        performance_page.read(tmp_path / "none.json")
+        measured.benchmark(tmp_path / "none.json")
     whole = json.loads(kept.read_text())
 
     def refused(change):
@@ -44,7 +44,7 @@ def test_a_missing_or_incomplete_file_is_refused_with_what_to_run(kept, tmp_path
         change(broken)
         kept.write_text(json.dumps(broken))
         with pytest.raises(ValueError, match="the part 'crf'.*run `python .*/bench.py --only crf --keep`"):
-            performance_page.read(kept)
+            measured.benchmark(kept)
 
     refused(lambda parts: parts.pop("crf"))
     refused(lambda parts: parts["crf"]["rows"].clear())
@@ -71,7 +71,7 @@ def test_rows_know_whether_they_reach_their_target():
 
 
 def test_every_part_of_the_benchmark_has_a_place_on_the_page():
-    assert [*bench.PARTS, *bench.LONG] == [*performance_page.TITLES]
+    assert [*bench.PARTS, *bench.LONG] == [*measured.TITLES]
 
 
 @pytest.mark.usefixtures("one_thread")
@@ -82,13 +82,13 @@ def test_a_run_prints_its_rows_and_keeps_them_only_when_asked(tmp_path, monkeypa
     assert "simulated aerial scenes: " in capsys.readouterr().out and not list(tmp_path.iterdir())
     assert bench.main(["--only", "simulator", "--keep"]) == 0
     (row,) = json.loads((tmp_path / "kept.json").read_text())["simulator"]["rows"]
-    assert performance_page.ROW == row.keys() and row["threads"] == 1 and row["value"] > 0
+    assert measured.ROW == row.keys() and row["threads"] == 1 and row["value"] > 0
     with pytest.raises(SystemExit):
         bench.main(["--only", "nothing"])
     assert "invalid choice: 'nothing'" in capsys.readouterr().err
 
 
 def test_the_kept_file_is_complete_and_measured_with_known_versions():
-    for part in performance_page.read().values():
+    for part in measured.benchmark().values():
         assert part["machine"]["cores"] >= 1 and part["machine"]["date"] >= "2026-11-25"
         assert all(row["value"] > 0 for row in part["rows"])

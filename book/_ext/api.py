@@ -66,11 +66,12 @@ def public(module) -> list[tuple[str, object]]:
 def signature(name: str, thing) -> str:
     """`name(argument, ...)`, one argument a line where it would be long; a plain name for what has none."""
     try:
-        found = inspect.signature(thing)
+        whole = inspect.signature(thing)
     except ValueError:
         return name
-    bare = [p.replace(annotation=inspect.Parameter.empty) for p in found.parameters.values()]
-    short = name + str(found.replace(parameters=bare, return_annotation=inspect.Signature.empty))
+    bare = [p.replace(annotation=inspect.Parameter.empty) for p in whole.parameters.values()]
+    short = name + str(whole.replace(parameters=bare, return_annotation=inspect.Signature.empty))
+    short = re.sub(r"<\w+ (\S+) at 0x\w+>", r"\1", short)  # a default that is a function is called by its name
     return short if len(short) <= 72 else re.sub(r"\((.*)\)$", _one_a_line, short)
 
 

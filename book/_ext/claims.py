@@ -1,6 +1,6 @@
-"""Sphinx extension: the page "Claims and findings" is made from book/claims.yml and the result files in book/measured.
+"""The page "Claims and findings", from book/claims.yml and the result files in book/measured.
 
-No number on the page is typed by hand, and a verdict stops the build when its numbers no longer bear it out.
+No number is typed by hand, and a verdict stops the build when its numbers no longer bear it out.
 """
 
 from __future__ import annotations
@@ -8,12 +8,6 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
-
-import yaml
-
-MARK = "<!-- claims -->"
-BOOK = Path(__file__).resolve().parents[1]
-SLOT = re.compile(r"\{([^{}|]+)\|([a-z]+)\}")
 
 
 def lookup(path: str, folder: Path) -> list:
@@ -23,19 +17,19 @@ def lookup(path: str, folder: Path) -> list:
     if not file.exists():
         raise ValueError(f"claims.yml names {name}.json, which is not in {folder.name}; run the command of that claim.")
     content = json.loads(file.read_text(encoding="utf8"))
-    found = [content.get("results", content)]
+    values = [content.get("results", content)]
     for key in keys:
-        found = [value for place in found for value in _entries(place, key, path)]
-    return found
+        values = [inner for value in values for inner in _entries(value, key, path)]
+    return values
 
 
-def _entries(place, key: str, path: str) -> list:
-    if key == "*" and isinstance(place, dict):
-        return list(place.values())
-    if isinstance(place, dict) and key in place:
-        return [place[key]]
-    if isinstance(place, list) and key.isdigit() and int(key) < len(place):
-        return [place[int(key)]]
+def _entries(value, key: str, path: str) -> list:
+    if key == "*" and isinstance(value, dict):
+        return list(value.values())
+    if isinstance(value, dict) and key in value:
+        return [value[key]]
+    if isinstance(value, list) and key.isdigit() and int(key) < len(value):
+        return [value[int(key)]]
     raise ValueError(f"claims.yml asks for {path}, but there is no '{key}' in the measured results.")
 
 
@@ -43,21 +37,13 @@ def _first(value) -> float:
     return value[0] if isinstance(value, list) else value
 
 
-def _value(v) -> str:
-    return f"{v[0]:.2f} ({v[1]:.2f} to {v[2]:.2f})"
-
-
-def _gain(v) -> str:
-    return f"{v[0]:+.3f} ({v[1]:+.3f} to {v[2]:+.3f})"
-
-
 def _points(v) -> str:
     return "{:+.1f} points ({:+.1f} to {:+.1f})".format(*(round(100 * x, 1) + 0.0 for x in v))  # no "-0.0"
 
 
 ONE = {  # how a single measured value is written; an interval is [value, low, high]
-    "value": _value,
-    "gain": _gain,
+    "value": lambda v: f"{v[0]:.2f} ({v[1]:.2f} to {v[2]:.2f})",
+    "gain": lambda v: f"{v[0]:+.3f} ({v[1]:+.3f} to {v[2]:+.3f})",
     "points": _points,
     "number": lambda v: f"{_first(v):.2f}",
     "percent": lambda v: f"{100 * _first(v):.0f} %",
@@ -70,12 +56,14 @@ MANY = {  # how a list of them is summed up
     "positive": lambda vs: str(sum(_first(v) > 0 for v in vs)),
     "above": lambda vs: str(sum(v[1] > 0 for v in vs)),
 }
+# Not Jinja: our paths hold spaces and slashes, so each would need quotes inside of YAML, and the code be no shorter.
+SLOT = re.compile(r"\{([^{}|]+)\|([a-z]+)\}")
 
 
 def filled_in(text: str, folder: Path) -> str:
     """The text with every {path|format} replaced by what was measured."""
 
-    def shown(match: re.Match) -> str:
+    def written(match: re.Match) -> str:
         values, how = lookup(match[1], folder), match[2]
         if how in MANY:
             return MANY[how](values).replace("-", "−")
@@ -85,7 +73,7 @@ def filled_in(text: str, folder: Path) -> str:
             raise ValueError(f"claims.yml shows {match[1]} as one {how}, but these are {len(values)} values.")
         return ONE[how](values[0]).replace("-", "−")
 
-    return SLOT.sub(shown, re.sub(r"\s+", " ", text)).strip()
+    return SLOT.sub(written, re.sub(r"\s+", " ", text)).strip()
 
 
 RULES = {
@@ -105,34 +93,20 @@ def holds(rule: str, folder: Path) -> bool:
     return all(RULES[name](v) for v in lookup(path, folder))
 
 
-def claims_page(claims: list[dict], folder: Path) -> str:
-    """Markdown: for each claim its source, chapter and command, then a table of findings."""
+def claims(entries: list[dict], folder: Path) -> str:
+    """For each claim its source, chapter and command, then a table of findings; ValueError when one is not true."""
     sections = []
-    for entry in claims:
-        number, words = entry["chapter"].split("_", 1)
-        source = f" {{cite:p}}`{entry['paper']}`" if entry["paper"] else ""
+    for entry in entries:
+        source = f" {{cite:p}}`{entry['paper']}`" if entry["paper"] else " this book"
         rows = ["| where | finding | in numbers |", "|---|---|---|"]
         for finding in entry["findings"]:
             for rule in finding.get("true_if", []):
                 if not holds(rule, folder):
                     raise ValueError(f"'{finding['verdict']}' is no longer true: {rule}. Mend claims.yml.")
             rows.append(f"| {finding['where']} | **{finding['verdict']}** | {filled_in(finding['text'], folder)} |")
-        chapter = f"[chapter {int(number)}](../notebooks/{entry['chapter']})"
+        chapter = f"[chapter {int(entry['chapter'].split('_')[0])}](../notebooks/{entry['chapter']})"
         sections.append(
             f"## {entry['claim'].rstrip('.')}\n\n"
-            f"From{source or ' this book'}, measured in {chapter} with `{entry['command']}`.\n\n" + "\n".join(rows)
+            f"From{source}, measured in {chapter} with `{entry['command']}`.\n\n" + "\n".join(rows)
         )
     return "\n\n".join(sections)
-
-
-def fill_in(app, docname, source):
-    """Replace the mark on any page by the claims."""
-    if MARK in source[0]:
-        claims = yaml.safe_load((BOOK / "claims.yml").read_text(encoding="utf8"))
-        source[0] = source[0].replace(MARK, claims_page(claims, BOOK / "measured"))
-
-
-def setup(app):
-    """Register with Sphinx."""
-    app.connect("source-read", fill_in)
-    return {"parallel_read_safe": True}

@@ -10,9 +10,9 @@ from docutils import nodes
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "book" / "_ext"))
-import api_page  # noqa: E402
+import api  # noqa: E402
 
-NAMES = api_page.modules()
+NAMES = api.modules()
 
 
 def test_every_module_is_in_the_reference_once():
@@ -26,11 +26,11 @@ def test_every_module_is_in_the_reference_once():
 @pytest.mark.parametrize("name", NAMES)
 def test_everything_public_is_described(name):
     module = importlib.import_module(f"lulc_utils.{name}")
-    things = api_page.public(module)
-    assert things and api_page.described(module.__doc__)
+    things = api.public(module)
+    assert things and api.described(module.__doc__)
     for title, thing in things:
         assert thing.__doc__ and len(thing.__doc__) > 20, f"{name}.{title} has no docstring"
-        assert api_page.signature(title, thing).startswith(title)
+        assert api.signature(title, thing).startswith(title)
         assert Path(inspect.getsourcefile(thing)).is_relative_to(ROOT / "lulc_utils")
 
 
@@ -45,7 +45,7 @@ def test_a_docstring_becomes_paragraphs_options_and_commands():
 
     ValueError when it cannot.
     """
-    found = api_page.described(text)
+    found = api.described(text)
     assert [type(n) for n in found] == [nodes.paragraph, nodes.definition_list, nodes.literal_block, nodes.paragraph]
     assert [i.astext() for i in found[1]] == [
         "first\n\nwhat the first is, on two lines",
@@ -58,5 +58,5 @@ def test_long_signatures_are_broken_between_arguments_only():
     def function(first_argument, second_argument=(1, 2, 3), *, third_argument="a, b", fourth_argument=None):
         """Nothing."""
 
-    lines = api_page.signature("function", function).splitlines()
+    lines = api.signature("function", function).splitlines()
     assert lines[0] == "function(" and "    second_argument=(1, 2, 3)," in lines and lines[-1] == ")"

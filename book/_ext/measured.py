@@ -1,0 +1,155 @@
+"""Sphinx extension: pages whose text is made from files, so that no number is typed by hand and none is out of date.
+
+A mark such as `<!-- claims -->` on any page is replaced by what its function makes (MARKS, at the end).
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import yaml
+from claims import claims
+
+ROOT = Path(__file__).resolve().parents[2]
+MEASURED = ROOT / "book" / "measured"
+
+# ---------------------------------------------------- performance: rows of scripts/measure/bench/bench.py --keep
+
+TITLES = {
+    "features": "Features of the frozen backbone (chapter 1)",
+    "simulator": "Simulated scenes",
+    "crf": "The dense CRF (chapter 2)",
+    "stego": "Training STEGO's head (chapter 2)",
+    "contrastive": "Contrastive pre-training (chapter 3)",
+    "mapping": "Mapping a scene (chapter 5)",
+    "workers": "Two workers instead of one",
+    "memory": "Memory and the size of the scene: next to no model",
+    "memory_embedded": "Memory and the size of the scene: with a network",
+}
+ROW = {"name", "value", "unit", "explanation", "compared_with", "target", "threads"}
+MACHINE = {"processor", "cores", "threads", "torch", "python", "date"}
+
+
+def benchmark(path: Path = MEASURED / "performance.json") -> dict[str, dict]:
+    """{part: {"machine": {...}, "rows": [...]}} of all parts; ValueError when one is missing."""
+    if not path.exists():
+        raise ValueError(f"There is no {path.name}; run `python scripts/measure/bench/bench.py --keep` to measure it.")
+    kept = json.loads(path.read_text(encoding="utf8"))
+    for part in TITLES:
+        rows, machine = (kept.get(part, {}).get(key, {}) for key in ("rows", "machine"))
+        if not rows or MACHINE - machine.keys() or any(ROW - row.keys() for row in rows):
+            raise ValueError(
+                f"{path.name} lacks rows of the part '{part}' or something in them; run "
+                f"`python scripts/measure/bench/bench.py --only {part} --keep`."
+            )
+    return {part: kept[part] for part in TITLES}
+
+
+def performance(parts: dict[str, dict]) -> str:
+    """What was asked and reached, then every part with its machine and one sentence per row."""
+    asked = [row for part in parts.values() for row in part["rows"] if row["target"]]
+    reached = sum(map(met, asked))
+    text = [
+        f"Before the code was written, {len(asked)} of these numbers were given a target: **{reached} reach it, "
+        f"{len(asked) - reached} do not.**\n",
+        "| what | measured | asked | |",
+        "|---|---|---|---|",
+    ]
+    for row in asked:
+        kind, wanted = row["target"]
+        verdict = "met" if met(row) else "**missed**"
+        text.append(f"| {row['name']} | {number(row)} | {kind} {wanted:g} | {verdict} |")
+    for part, title in TITLES.items():
+        text += [f"\n## {title}\n", f"*{where(parts[part])}*\n"]
+        text += [f"- **{row['name']}: {number(row)}.** {row['explanation']}" for row in parts[part]["rows"]]
+    return "\n".join(text) + "\n"
+
+
+def met(row: dict) -> bool:
+    """Whether a row with a target reaches it."""
+    kind, wanted = row["target"]
+    return row["value"] >= wanted if kind == "at least" else row["value"] <= wanted
+
+
+def number(row: dict) -> str:
+    """The number of a row, and what it is a multiple of."""
+    value = row["value"]
+    digits = f"{value:.0f}" if value >= 100 else f"{value:.1f}" if value >= 10 else f"{value:.2f}"
+    return f"{digits} times {row['compared_with']}" if row["unit"] == "ratio" else f"{digits} {row['unit']}"
+
+
+def where(part: dict) -> str:
+    """The machine of one part, in a sentence."""
+    machine, threads = part["machine"], {row["threads"] for row in part["rows"]}
+    many = " or ".join("one thread" if n == 1 else f"{n} threads" for n in sorted(threads))
+    return (
+        f"{machine['processor']}, {machine['cores']} cores, {many}, PyTorch {machine['torch']}, "
+        f"Python {machine['python']}, {machine['date']}."
+    )
+
+
+# ------------------------------------------------------- run times: scripts/tools/run_chapters.py --keep-times
+
+
+def run_times(kept: dict) -> str:
+    """A table of one run of all chapters; seconds by chapter."""
+
+    def minutes(seconds: float) -> str:
+        return f"{round(seconds) // 60} min {round(seconds) % 60:02d} s"
+
+    rows = ["| chapter | time to run |", "|---|---:|"]
+    for chapter, seconds in kept["seconds"].items():
+        digits, words = chapter.split("_", 1)
+        rows.append(f"| [{int(digits)} {words.replace('_', ' ')}](../notebooks/{chapter}) | {minutes(seconds)} |")
+    rows.append(f"| all, one after the other | {minutes(sum(kept['seconds'].values()))} |")
+    jobs = kept["jobs"]
+    beside = "one chapter at a time" if jobs == 1 else f"{jobs} chapters side by side with their share of the cores"
+    return "\n".join(rows) + (
+        f"\n\nMeasured with the profile *{kept['profile']}* {kept.get('data', 'and real data')} on "
+        f"{kept['cores']} processor cores ({kept['machine']}), {beside}, start of the kernel included."
+    )
+
+
+# ------------------------------------------------------------------------------------------ data: data_manifest
+
+
+def datasets(entries: dict[str, dict]) -> str:
+    """A table of all datasets, then one section each with licence and citation."""
+    rows, sections = ["| name | what | files | size | used in |", "|---|---|---:|---:|---|"], []
+    for name, entry in entries.items():
+        size = f"{entry['bytes'] / 1e6:.1f} MB"
+        used = ", ".join(f"chapter {c}" for c in entry["used_in"])
+        rows.append(f"| [`{name}`](dataset-{name}) | {entry['title']} | {entry['files']} | {size} | {used} |")
+        sections.append(
+            f"(dataset-{name})=\n## `{name}`: {entry['title']}\n\n{entry['about'].strip()}\n\n"
+            f"**Licence.** {entry['licence'].strip()}\n\n**Cite.** {entry['citation'].strip()}\n\n"
+            f"**Get it.** `python -m lulc_utils.data fetch {name}` ({entry['files']} files, {size}), "
+            f"from <{entry['homepage']}>.\n"
+        )
+    return "\n".join(rows) + "\n\n" + "\n".join(sections)
+
+
+def _loaded(*path: str):
+    return yaml.safe_load(ROOT.joinpath(*path).read_text(encoding="utf8"))  # JSON is YAML
+
+
+MARKS = {
+    "<!-- claims -->": lambda: claims(_loaded("book", "claims.yml"), MEASURED),
+    "<!-- performance -->": lambda: performance(benchmark()),
+    "<!-- run times -->": lambda: run_times(_loaded("book", "measured", "run_times.json")),
+    "<!-- datasets -->": lambda: datasets(_loaded("data_manifest", "datasets.yaml")["datasets"]),
+}
+
+
+def fill_in(app, docname, source):
+    """Replace every mark on a page."""
+    for mark, text in MARKS.items():
+        if mark in source[0]:
+            source[0] = source[0].replace(mark, text())
+
+
+def setup(app):
+    """Register with Sphinx."""
+    app.connect("source-read", fill_in)
+    return {"parallel_read_safe": True}
