@@ -28,7 +28,7 @@ from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
 
@@ -118,6 +118,7 @@ def about(name: str) -> dict:
         near = difflib.get_close_matches(str(name), datasets, 1)
         hint = f" (did you mean '{near[0]}'?)" if near else ""
         raise ValueError(f"There is no dataset '{name}'{hint}; the manifest has {', '.join(datasets)}.")
+    _check_inside(name, manifest_folder() / "datasets.yaml")
     return {"name": name, **datasets[name]}
 
 
@@ -135,10 +136,20 @@ def _files(name: str, only: Iterable[str] | None = None) -> list[_File]:
         elif line.strip():
             sizes[shlex.split(line)[0]] = size
     found = {n: _File(n, sha, sizes[n], registry.get_url(n)) for n, sha in registry.registry.items()}
+    for file in found.values():
+        _check_inside(file.name, path)
+        _check_inside(unquote(urlsplit(file.url).path).lstrip("/"), path)
     unknown = [n for n in only or () if n not in found]
     if unknown:
         raise ValueError(f"Dataset '{name}' has no file '{unknown[0]}'; its {len(found)} files are in {path}.")
     return list(found.values()) if only is None else [found[n] for n in only]
+
+
+def _check_inside(name: str, manifest: Path) -> None:
+    """Refuse a name that would lead out of the folder it is put in, on any operating system."""
+    strange = PureWindowsPath(name)  # also knows what is absolute elsewhere
+    if not name or strange.anchor or "\\" in name or ":" in name or ".." in strange.parts:
+        raise ValueError(f"The manifest {manifest} has an entry {name!r}, which leads out of the cache; correct it.")
 
 
 # --- the cache --------------------------------------------------------------------------------------------------
@@ -231,6 +242,8 @@ def _from_folder(file: _File, source: Path, target: Path, run: _Run) -> str:
     """Copy from a mirror folder; returns "" or why that was not possible."""
     mirror = os.environ["LULC_DATA_MIRROR"]
     try:
+        if not source.is_file():  # a pipe would be waited for without end
+            raise FileNotFoundError
         stream = open(source, "rb")
     except OSError:
         there = Path(mirror).expanduser().is_dir()

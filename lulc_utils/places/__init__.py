@@ -161,6 +161,18 @@ def _checked_dates(dates: str) -> tuple[datetime.date, datetime.date]:
 # ------------------------------------------------------------------------------------------------- the catalogue
 
 
+def _is_web(href: str) -> bool:
+    return str(href).startswith(("http://", "https://"))
+
+
+def _check_web(href: str, source: str) -> None:
+    """Refuse to follow what a catalogue on the web names elsewhere: files of this machine, GDAL's special names."""
+    if not _is_web(href):
+        raise data.DataUnavailable(
+            f"{source} is on the web but names {str(href)[:80]!r}, which is not (http or https); it is not opened."
+        )
+
+
 def _client(catalogue: str):
     """The catalogue, opened with timeouts and retries."""
     try:
@@ -173,6 +185,18 @@ def _client(catalogue: str):
     from pystac_client.warnings import PystacClientWarning
     from urllib3.util.retry import Retry
 
+    class WebOnly(StacApiIO):
+        """Reads for a catalogue on the web, which must not make us open files of this machine."""
+
+        def read_text(self, source, *args, **kwargs) -> str:
+            _check_web(getattr(source, "href", source), catalogue)
+            return super().read_text(source, *args, **kwargs)
+
+        def stac_object_from_dict(self, d, *args, **kwargs):
+            if not str(d.get("stac_version")).startswith("1."):  # for older ones pystac opens what they name
+                raise data.DataUnavailable(f"The catalogue {catalogue} is older than STAC 1.0; use a newer one.")
+            return super().stac_object_from_dict(d, *args, **kwargs)
+
     warnings.simplefilter("ignore", PystacClientWarning)  # a static catalogue is fine; the caller restores the filter
     again = Retry(
         total=TRIES - 1,
@@ -181,7 +205,7 @@ def _client(catalogue: str):
         allowed_methods=None,
         raise_on_status=False,
     )
-    io = StacApiIO(timeout=(CONNECT_TIMEOUT, READ_TIMEOUT), max_retries=again)
+    io = (WebOnly if _is_web(catalogue) else StacApiIO)(timeout=(CONNECT_TIMEOUT, READ_TIMEOUT), max_retries=again)
     return pystac_client.Client.open(catalogue, stac_io=io)
 
 
@@ -201,7 +225,7 @@ def search(
     first, last = _checked_dates(dates)
     with _catalogue_errors(catalogue), warnings.catch_warnings():
         client = _client(catalogue)
-        if client.conforms_to("ITEM_SEARCH"):
+        if _is_web(catalogue) and client.conforms_to("ITEM_SEARCH"):
             days = f"{first}T00:00:00Z/{last}T23:59:59Z"
             query = client.search(collections=[collection], bbox=[west, south, east, north], datetime=days, limit=100)
             found = list(query.items())
@@ -210,6 +234,9 @@ def search(
             if child is None:
                 raise ValueError(f"The catalogue {catalogue} has no collection '{collection}'.")
             found = list(child.get_items(recursive=True))
+    for item in found:  # an item's own link says where it is from, and so what it may name: do not take its word
+        if _is_web(catalogue) and not _is_web(item.get_self_href()):
+            item.set_self_href(catalogue)
     return sorted(
         (i for i in found if first <= _day(i) <= last and _share(i, (west, south, east, north)).any()),
         key=lambda i: (_day(i), i.id),
@@ -222,11 +249,13 @@ def _catalogue_errors(catalogue: str):
         raise data.DataUnavailable(f"LULC_OFFLINE is set, so the catalogue {catalogue} is not asked.")
     try:
         yield
-    except ModuleNotFoundError:
+    except (ModuleNotFoundError, data.DataUnavailable):
         raise
     except (KeyError, TypeError, AttributeError, json.JSONDecodeError) as error:
         raise data.DataUnavailable(f"What {catalogue} answers is no STAC catalogue ({error!r}).") from error
     except Exception as error:
+        if isinstance(error.__cause__, data.DataUnavailable):  # ours, on its way through pystac
+            raise error.__cause__ from None
         if isinstance(error, ValueError) and not _is_stac(error):
             raise
         status = getattr(error, "status_code", None)
@@ -382,7 +411,7 @@ def _read(href: str, grid: Grid, resampling: Resampling) -> np.ndarray | None:
         if attempt:
             time.sleep(BACKOFF * 2 ** (attempt - 1))
         try:
-            with _gdal(), rasterio.open(href) as file:
+            with _gdal(), rasterio.open(href, driver="GTiff") as file:
                 nodata = 0 if file.nodata is None else file.nodata  # Sentinel-2 and WorldCover: 0 is no data
                 options = {"src_nodata": nodata, "nodata": nodata, "resampling": resampling, "dtype": "float32"}
                 options |= {"crs": grid.crs, "transform": grid.transform, "height": grid.height, "width": grid.width}
@@ -404,14 +433,20 @@ def _short(href: str) -> str:
 
 
 def _asset(item, band: str):
-    """(asset, absolute address) of a band; ValueError when the item does not have it."""
+    """(asset, absolute address) of a band; ValueError when the item does not have it.
+
+    DataUnavailable when an item from the web names a file elsewhere.
+    """
     key = next((k for k in (BANDS.get(band, band), band) if k in item.assets), None)
     if key is None:
         raise ValueError(
             f"The image {item.id} has no band {band}; it has {', '.join(sorted(item.assets))}. Choose other dates or "
             "another collection."
         )
-    return item.assets[key], item.assets[key].get_absolute_href()
+    href = item.assets[key].get_absolute_href()
+    if _is_web(item.get_self_href()):
+        _check_web(href, f"The image {item.id}")
+    return item.assets[key], href
 
 
 def _grid(items: Sequence[object], bbox) -> Grid:
@@ -419,8 +454,9 @@ def _grid(items: Sequence[object], bbox) -> Grid:
     _, href = _asset(items[0], "B02")
     if data._offline() and "://" in href:
         raise data.DataUnavailable(f"LULC_OFFLINE is set, so {urlsplit(href).netloc} is not asked.")
-    crs = items[0].properties.get("proj:code") or items[0].properties.get("proj:epsg")
-    crs = CRS.from_user_input(crs) if crs else _crs(href)
+    code = items[0].properties.get("proj:code") or items[0].properties.get("proj:epsg")
+    number = str(code).removeprefix("EPSG:")  # only a number: other texts may name a file or an address
+    crs = CRS.from_epsg(int(number)) if number.isdecimal() else _crs(href)
     if not crs.is_projected:
         raise ValueError(f"The image {items[0].id} is not on a UTM grid; choose another collection.")
     west, south, east, north = transform_bounds("EPSG:4326", crs, *bbox)
@@ -436,7 +472,7 @@ def _grid(items: Sequence[object], bbox) -> Grid:
 
 def _crs(href: str) -> CRS:
     try:
-        with _gdal(), rasterio.open(href) as file:
+        with _gdal(), rasterio.open(href, driver="GTiff") as file:
             return file.crs
     except RasterioError as error:
         raise data.DataUnavailable(f"{_short(href)} could not be read ({error}); choose other dates.") from error
@@ -536,7 +572,7 @@ def open_place(text: str, *, cache: str | Path | None = None, progress: bool = T
                 "'9.80 57.20 9.86 57.23 2023-06-01/2023-08-31'."
             )
         return [path]
-    files = sorted(p for p in path.iterdir() if p.suffix.lower() in (".tif", ".tiff"))
+    files = sorted(p for p in path.iterdir() if p.is_file() and p.suffix.lower() in (".tif", ".tiff"))
     files = [p for p in files if not p.stem.endswith(".labels")]
     if not files:
         raise ValueError(f"The folder {path} holds no GeoTIFF (.tif).")
