@@ -9,6 +9,7 @@ from lulc_utils.evaluate.matching import apply_match, match, match_many
 from lulc_utils.evaluate.probes import kmeans, knn_predict, linear_probe, predict
 from lulc_utils.evaluate.scoring import (
     SCORES,
+    class_accuracy,
     confusion,
     confusions_by_group,
     majority_class,
@@ -23,6 +24,7 @@ __all__ = [
     "apply_match",
     "bootstrap",
     "bootstrap_difference",
+    "class_accuracy",
     "confusion",
     "confusions_by_group",
     "kmeans",

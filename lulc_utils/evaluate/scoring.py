@@ -118,3 +118,9 @@ def scores(confusion: np.ndarray) -> dict:
 def miou(truth: np.ndarray, predicted: np.ndarray, n_classes: int) -> float:
     """Mean intersection over union of answers, both of one shape: `scores(confusion(...))["miou"]`."""
     return scores(confusion(truth, predicted, n_classes))["miou"]
+
+
+def class_accuracy(y: np.ndarray, probs: np.ndarray, classes: int) -> float:
+    """Share of y [N] that probs [N, K] get right, mean over the classes that occur: rare ones count as much."""
+    y, right = np.asarray(y), np.asarray(probs).argmax(1) == y
+    return float(np.mean([right[y == c].mean() for c in range(classes) if (y == c).any()]))

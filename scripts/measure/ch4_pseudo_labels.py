@@ -15,13 +15,14 @@ import itertools
 import json
 import sys
 import time
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from lulc_utils import data, results
+from lulc_utils import data, evaluate, results
 from lulc_utils import pseudo_labels as pl
 from lulc_utils.data import sites
 from lulc_utils.pseudo_labels import metadata as md
@@ -44,8 +45,7 @@ METHODS = pl.METHODS | {
     "fixmatch": pl.Method(partial(pl.fixmatch, confidence=0.8)),
     "defixmatch": pl.Method(partial(pl.fixmatch, confidence=0.8), 0.5, debias=True),
 }
-ENCODING = (md.unit_sphere, md.season)
-SETTINGS = {"encoding": ENCODING, "dim": 64, "depth": 1, "steps": 300}
+SETTINGS = pl.Settings(encoding=(md.unit_sphere, md.season), dim=64, depth=1, steps=300)
 
 INPUTS = {
     "image only": {"metadata": "none"},
@@ -159,70 +159,6 @@ def key(job: dict) -> str:
     return "|".join(str(job[k]) for k in ("part", "name", "repeat"))
 
 
-def train_together(
-    labelled: list[pl.Samples], unlabelled: list[pl.Samples], seeds: list[int], *, classes: int, method: pl.Method,
-    metadata: str, encoding=ENCODING, injection="token", distance="mse", two_networks=False, dim=64, depth=1,
-    steps=300, batch_size=32, ratio=2, lr=1e-3, ema=0.99, log_every=20,
-) -> list[pl.Result]:  # fmt: skip
-    """`pl.train` of several repeats at once, the same numbers in a third of the time: small networks only wait."""
-    seeing, seen = metadata != "none", md.widths(encoding)
-    pools, pairs = [], []
-    for known, more, seed in zip(labelled, unlabelled, seeds, strict=True):
-        x, x_u, y = torch.from_numpy(known.x), torch.from_numpy(more.x), torch.from_numpy(known.y)
-        pools.append((x, y, x_u, *(s.meta(encoding) if seeing else None for s in (known, more))))
-        shape = {"dim": dim, "depth": depth, "injection": injection}
-        both = torch.cat([x, x_u])
-        pairs.append(pl.start_networks(both, classes, seen if seeing else (), metadata, two_networks, seed, **shape))
-    kinds = [k for k in zip(*pairs, strict=True) if k[0] is not None]  # teachers, students
-    stacks = [torch.func.stack_module_state(k) for k in kinds]
-    learned = [p for weights, _ in stacks for p in weights.values()]
-    slow = [p.detach().clone() for p in learned]
-    optimizer = torch.optim.AdamW(learned, lr, weight_decay=0.05, fused=True)
-    rates = pl.cosine_schedule(lr, lr / 100, steps, steps // 20)
-    start = pl.start_state(classes)
-    state = pl.State(*(torch.stack([part] * len(seeds)) for part in start))
-    histories, since = [[] for _ in seeds], [[] for _ in seeds]
-
-    def one(weights, batch, state):
-        nets = [
-            lambda x, m=None, kind=kind, w=w: torch.func.functional_call(kind[0], w, (x, m))
-            for kind, w in zip(kinds, weights, strict=True)
-        ]
-        student = nets[1] if len(nets) == 2 else None
-        return pl.objective(nets[0], student, batch, method, state, seeing=seeing, distance=distance)
-
-    for i in range(steps):
-        forget = 0.5 if metadata == "dropout" else 0.0
-        drawn = [
-            pl.draw_batch(pool, seed, i, batch_size, ratio, pair[0], pl.STRONG, method.debias, forget)
-            for pool, seed, pair in zip(pools, seeds, pairs, strict=True)
-        ]
-        parts = zip(*(batch for _, batch in drawn), strict=True)
-        batch = pl.Batch(*(None if p[0] is None else torch.stack(p) for p in parts))
-        axes = pl.Batch(*(None if p is None else 0 for p in batch))
-        pseudo, state, *terms = torch.func.vmap(one, in_dims=(0, axes, 0))(stacks, batch, state)
-        optimizer.param_groups[0]["lr"] = float(rates[i])
-        optimizer.zero_grad(set_to_none=True)
-        sum(t.sum() for t in terms).backward()
-        optimizer.step()
-        with torch.no_grad():
-            for a, b in zip(slow, learned, strict=True):
-                a.lerp_(b, 1 - min(ema, (1 + i) / (10 + i)))
-        for r, (chosen, _) in enumerate(drawn):
-            hidden = torch.from_numpy(unlabelled[r].y)[chosen]
-            mine = pl.Pseudo(pseudo.label[r], pseudo.weight[r])
-            since[r].append(pl._record(mine, [t[r].detach() for t in terms], hidden))
-            if (i + 1) % log_every == 0 or i + 1 == steps:
-                histories[r].append({"step": i + 1, **pl._mean(since[r])})
-                since[r] = []
-    where = iter(slow)
-    for kind, (weights, _) in zip(kinds, stacks, strict=True):
-        for name in weights:
-            for network, value in zip(kind, next(where), strict=True):
-                network.get_parameter(name).data.copy_(value)
-    return [pl.Result(p[0].eval(), (p[1] or p[0]).eval(), h) for p, h in zip(pairs, histories, strict=True)]
-
-
 def answers(job: dict, repeats: list[int]) -> list[dict]:
     """Train repeats together; accuracy (mean over classes) on every domain, of the student and any teacher."""
     make, classes = WORLDS[job["world"]]
@@ -231,27 +167,26 @@ def answers(job: dict, repeats: list[int]) -> list[dict]:
     if len({len(c) for c in chosen}) > 1:  # a class with fewer rows than asked for: draw again to equal length
         longest = max(map(len, chosen))
         chosen = [np.resize(c, longest) for c in chosen]
-    settings = SETTINGS | CHANGES.get(job.get("change"), {}) | INPUTS[job["given"]]
-    trained = train_together(
-        [samples(w[0].rows(c)) for w, c in zip(worlds, chosen, strict=True)],
-        [samples(w[0]) for w in worlds],
-        repeats, classes=classes, method=METHODS[job["method"]], **settings,
-    )  # fmt: skip
+    changes = CHANGES.get(job.get("change"), {}) | INPUTS[job["given"]]
+    settings = replace(SETTINGS, method=METHODS[job["method"]], **changes)
+    labelled = [samples(w[0].rows(c)) for w, c in zip(worlds, chosen, strict=True)]
+    unlabelled = [samples(w[0]) for w in worlds]
+    trained = pl.train_together(labelled, unlabelled, repeats, settings, pl.Saving(log_every=20), classes=classes)
     return [scored(job, settings, t, w[1], classes) for t, w in zip(trained, worlds, strict=True)]
 
 
-def scored(job: dict, settings: dict, trained: pl.Result, tests: dict, classes: int) -> dict:
+def scored(job: dict, settings: pl.Settings, trained: pl.Trained, tests: dict, classes: int) -> dict:
     """The record of one repeat."""
     record = {"history": trained.history, "score": {}, "teacher": {}, "unknown": {}}
     told = job["given"] in ("image + metadata", "metadata dropout")
     for name, test in tests.items():
-        meta = samples(test).meta(settings["encoding"])
-        score = lambda network, m: pl.class_accuracy(test.y, pl.predict(network, test.x, m), classes)  # noqa: E731, B023
+        meta = samples(test).meta(settings.encoding)
+        score = lambda network, m: evaluate.class_accuracy(test.y, pl.predict(network, test.x, m), classes)  # noqa: E731, B023
         record["score"][name] = score(trained.student, meta if told else None)
         if job["given"] == "metadata teacher":
             record["teacher"][name] = score(trained.teacher, meta)
         if job["given"] == "metadata dropout":
-            record["unknown"][name] = score(trained.student, md.unknown(len(test.y), settings["encoding"]))
+            record["unknown"][name] = score(trained.student, md.unknown(len(test.y), settings.encoding))
     return record
 
 
@@ -300,7 +235,8 @@ def collect() -> dict:
         mine = [r for r in done if r["job"]["part"] == part and r[what]]
         found = {r["job"]["name"]: list(r[what]) for r in mine}
         return {
-            n: {d: pl.mean_interval(list(values(part, n, d, what).values())) for d in ds} for n, ds in found.items()
+            n: {d: evaluate.mean_interval(list(values(part, n, d, what).values())) for d in ds}
+            for n, ds in found.items()
         }
 
     def gains(part, pairs, other=None):
@@ -310,7 +246,7 @@ def collect() -> dict:
             for d in dict.fromkeys(d for r in done if r["job"]["part"] == part for d in r["score"]):
                 x, y = values(part, a, d, "score"), values(other or part, b, d, "score")
                 if both := [x[r] - y[r] for r in x if r in y]:
-                    found.setdefault(row, {})[d] = pl.mean_interval(both)
+                    found.setdefault(row, {})[d] = evaluate.mean_interval(both)
         return found
 
     def against(base, names):

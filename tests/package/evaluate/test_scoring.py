@@ -91,3 +91,9 @@ def test_confusions_by_group_add_up(rng):
 def test_miou_is_that_of_the_scores(rng):
     truth, answer = rng.integers(0, 3, (2, 40))
     assert evaluate.miou(truth, answer, 3) == evaluate.scores(evaluate.confusion(truth, answer, 3))["miou"]
+
+
+def test_class_accuracy_counts_rare_classes_as_much():
+    y, answer = np.array([0, 0, 0, 0, 1, 1]), np.array([0, 0, 0, 1, 1, 0])
+    probs = np.eye(3)[answer]
+    assert evaluate.class_accuracy(y, probs, 3) == pytest.approx((0.75 + 0.5) / 2)  # class 2 does not occur
