@@ -11,8 +11,10 @@ import numpy as np
 from lulc_utils.files import complete_or_absent
 
 
-def save(path: str | Path, chapter: str, results: dict) -> None:
+def save(path: str | Path, chapter: str, results: dict, headline: str = "") -> None:
     """Write a chapter's numbers (rounded to 4 digits) as JSON; nothing happens when `path` is empty.
+
+    headline    what came out of this run, in one sentence, for the summary of `make notebooks`
 
     The file appears only when complete. FileNotFoundError when its folder does not exist.
     """
@@ -21,7 +23,7 @@ def save(path: str | Path, chapter: str, results: dict) -> None:
     path = Path(path)
     if not path.parent.is_dir():
         raise FileNotFoundError(f"The folder {path.parent} does not exist; create it before saving results there.")
-    content = {"chapter": chapter, "torch": version("torch"), "results": _plain(results)}
+    content = {"chapter": chapter, "torch": version("torch"), "headline": headline, "results": _plain(results)}
     with complete_or_absent(path) as part:
         part.write_text(json.dumps(content, indent=1, sort_keys=False) + "\n", encoding="utf8")
 

@@ -19,9 +19,12 @@ import platform
 import signal
 import subprocess
 import sys
+import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from importlib.metadata import version
 from pathlib import Path
+from threading import Event
 
 import nbformat
 import papermill
@@ -44,8 +47,8 @@ def chapters() -> list[str]:
 
 
 def profiles() -> list[str]:
-    """Names of the profiles that exist."""
-    return sorted(folder.name for folder in (NOTEBOOKS / "profiles").iterdir() if folder.is_dir())
+    """Names of the profiles that exist; quick is the chapters as they stand, so it has no folder."""
+    return ["quick", *sorted(folder.name for folder in (NOTEBOOKS / "profiles").iterdir() if folder.is_dir())]
 
 
 def parameters(profile: str, chapter: str, changed: dict | None = None) -> dict:
@@ -95,7 +98,8 @@ def outcome(chapter: str, code: int, seconds: float, out: Path, results: Path) -
     if code != 0:
         return row | {"status": "failed", "result": error_line(out)}
     try:
-        return row | {"result": main_result(chapter, json.loads(results.read_text(encoding="utf8"))["results"])}
+        kept = json.loads(results.read_text(encoding="utf8"))
+        return row | {"result": kept.get("headline") or main_result(chapter, kept["results"])}
     except (OSError, ValueError, KeyError) as error:
         return row | {"status": "failed", "result": f"no main result in {results.name}: {error!r}"}
 
@@ -105,42 +109,43 @@ def run(waiting: dict[str, dict], folder: Path, jobs: int, timeout: int, noteboo
 
     An interrupt (Ctrl-C) ends the chapters that run and removes what they had begun to write.
     """
-    order, rows, running = list(waiting), {}, {}
     folder.mkdir(parents=True, exist_ok=True)
-    threads, todo = max(1, cores() // jobs), dict(waiting)
-    bar = tqdm(total=len(order), unit="chapter", disable=None)
-    try:
-        while todo or running:
-            while todo and len(running) < jobs:
-                chapter = next(iter(todo))
-                chosen, part = todo.pop(chapter), folder / f".{chapter}.{os.getpid()}.part.ipynb"
-                Path(chosen["results_file"]).unlink(missing_ok=True)  # numbers of an earlier run would deceive
-                begun = start(notebooks / f"{chapter}.ipynb", part, chosen, threads, timeout)
-                running[chapter] = begun, time.perf_counter(), part, Path(chosen["results_file"])
-            bar.set_postfix_str(", ".join(running))
-            for chapter, (process, since, part, results) in list(running.items()):
-                if process.poll() is not None:
-                    seconds = time.perf_counter() - since
-                    rows[chapter] = outcome(chapter, process.returncode, seconds, part, results)
-                    part.with_suffix(".log").unlink()
-                    if part.exists():
-                        os.replace(part, folder / f"{chapter}.ipynb")
-                    del running[chapter]
-                    bar.update()
-            time.sleep(0.1)
-    finally:
-        bar.close()
-        for process, *_ in running.values():
-            process.send_signal(signal.SIGINT)  # papermill then ends its kernel
-        for process, _, part, _ in running.values():
-            try:
-                process.wait(20)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
-            for file in (part, part.with_suffix(".log")):
-                file.unlink(missing_ok=True)
-    return [rows[chapter] for chapter in order]
+    processes, stop, threads = [], Event(), max(1, cores() // jobs)
+
+    def execute(chapter: str) -> dict:
+        results, since = Path(waiting[chapter]["results_file"]), time.perf_counter()
+        results.unlink(missing_ok=True)  # numbers of an earlier run would deceive
+        with tempfile.TemporaryDirectory(prefix=f".{chapter}.", dir=folder) as scratch:
+            out = Path(scratch) / f"{chapter}.ipynb"
+            process = start(notebooks / out.name, out, waiting[chapter], threads, timeout)
+            processes.append(process)
+            row = outcome(chapter, process.wait(), time.perf_counter() - since, out, results)
+            if out.exists() and not stop.is_set():
+                os.replace(out, folder / out.name)
+        return row
+
+    with ThreadPoolExecutor(jobs) as pool:
+        rows = [pool.submit(execute, chapter) for chapter in waiting]
+        try:
+            for _ in tqdm(as_completed(rows), total=len(rows), unit="chapter", disable=None):
+                pass
+        except BaseException:
+            stop.set()
+            pool.shutdown(wait=False, cancel_futures=True)
+            _end(processes)
+            raise
+    return [row.result() for row in rows]
+
+
+def _end(processes: list[subprocess.Popen]) -> None:
+    """Interrupt processes, papermill then ends its kernel; kill those that do not mind."""
+    for process in processes:
+        process.send_signal(signal.SIGINT)
+    for process in processes:
+        try:
+            process.wait(20)
+        except subprocess.TimeoutExpired:
+            process.kill()
 
 
 def machine() -> str:
