@@ -12,7 +12,7 @@ from scipy.ndimage import maximum_filter, minimum_filter
 from lulc_utils.interactive.figure import Interactive, assemble, drawing, image, numbers
 from lulc_utils.plot import COLORS
 from lulc_utils.simulate import REGIONS, SATELLITE_CLASSES, ndvi, satellite_year
-from lulc_utils.simulate.satellite import YEAR
+from lulc_utils.simulate.satellite import DEFAULT_YEAR
 from lulc_utils.simulate.satellite.spectra import WAVELENGTHS
 
 DAYS = tuple(range(1, 367, 15))
@@ -102,7 +102,7 @@ def _packed(table: np.ndarray) -> np.ndarray:
 
 
 def _date(day: int) -> str:
-    date = datetime.date(YEAR, 1, 1) + datetime.timedelta(days=int(day) - 1)
+    date = datetime.date(DEFAULT_YEAR, 1, 1) + datetime.timedelta(days=int(day) - 1)
     return f"{date.day} {date:%B}"
 
 

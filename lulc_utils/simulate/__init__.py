@@ -1,16 +1,25 @@
 """Simulated landscapes: every pixel's truth is known, and nothing has to be downloaded."""
 
-from lulc_utils.simulate.aerial import AERIAL_CLASSES, aerial, aerial_scenes
-from lulc_utils.simulate.satellite import region_of, satellite, satellite_year
-from lulc_utils.simulate.satellite.regions import REGIONS, SATELLITE_CLASSES, Region
-from lulc_utils.simulate.satellite.spectra import BANDS, ndvi
+from lulc_utils.legends import AERIAL_CLASSES, SATELLITE_CLASSES
+from lulc_utils.simulate.aerial import aerial, aerial_scenes
+from lulc_utils.simulate.satellite import (
+    DEFAULT_YEAR,
+    GROUND_BANDS,
+    REGIONS,
+    Region,
+    ndvi,
+    region_of,
+    satellite,
+    satellite_year,
+)
 
 __all__ = [
     "AERIAL_CLASSES",
-    "BANDS",
+    "DEFAULT_YEAR",
+    "GROUND_BANDS",
     "REGIONS",
-    "Region",
     "SATELLITE_CLASSES",
+    "Region",
     "aerial",
     "aerial_scenes",
     "ndvi",

@@ -11,6 +11,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+Coordinate = float | np.ndarray  # of one position or of many, in pixels
+
 
 class Grid(NamedTuple):
     """A grid over the image: its angle, how far it leans from a right angle, its centre, and the waves in it."""
@@ -65,7 +67,7 @@ def draw_grid(rng: np.random.Generator, size: int) -> Grid:
     return Grid(rng.uniform(0, np.pi), rng.normal(0, 0.12), size / 2, waves)
 
 
-def to_grid(grid: Grid, x, y):
+def to_grid(grid: Grid, x: Coordinate, y: Coordinate) -> tuple[Coordinate, Coordinate]:
     """(u, v) of image positions; scalars or arrays."""
     x, y = x - grid.center, y - grid.center
     cos, sin = np.float32(np.cos(grid.angle)), np.float32(np.sin(grid.angle))
@@ -74,7 +76,7 @@ def to_grid(grid: Grid, x, y):
     return u + bent[0], v + bent[1] + np.float32(grid.lean) * u
 
 
-def to_image(grid: Grid, u, v):
+def to_image(grid: Grid, u: Coordinate, v: Coordinate) -> tuple[Coordinate, Coordinate]:
     """(x, y) of grid positions: the inverse of `to_grid`, by a few fixed-point steps."""
     cos, sin = np.cos(grid.angle), np.sin(grid.angle)
     x, y = u * cos - v * sin + grid.center, u * sin + v * cos + grid.center

@@ -6,14 +6,16 @@ makes a scene with a thousand trees quick.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
+from lulc_utils.legends import Aerial
 from lulc_utils.simulate.layout import Cell, Grid, to_grid, to_image
 from lulc_utils.simulate.light import fractal_noise
 
-BUILDING, ROAD, WATER, BARE, TREE, CROP, GRASS = range(7)
+Color = Sequence[float | np.ndarray] | np.ndarray  # red, green and blue: numbers, or [h, w] each
 
 
 @dataclass
@@ -48,7 +50,7 @@ def empty_land(rng: np.random.Generator, grid: Grid, colors: dict, size: int) ->
     u, v = to_grid(grid, x, y)
     noises = [fractal_noise(rng, size, slope) for slope in (0.4, 1.3, 2.2, 3.2)]
     zeros = np.zeros((size, size), np.float32)
-    labels = np.full((size, size), GRASS, np.uint8)
+    labels = np.full((size, size), Aerial.GRASS, np.uint8)
     albedo = np.empty((3, size, size), np.float32)
     taken = np.zeros((size, size), bool)
     land = Land(rng, grid, colors, u, v, labels, taken, albedo, zeros, zeros.copy(), *noises)
@@ -74,41 +76,41 @@ def cell_window(land: Land, cell: Cell) -> tuple[slice, slice] | None:
     y0, y1 = max(0, int(y.min()) - 3), min(land.size, int(y.max()) + 4)
     if x0 >= x1 or y0 >= y1:
         return None
-    here = slice(y0, y1), slice(x0, x1)
-    return here if (depth_inside(land, here, cell) > 0).any() else None
+    area = slice(y0, y1), slice(x0, x1)
+    return area if (depth_inside(land, area, cell) > 0).any() else None
 
 
-def depth_inside(land: Land, here: tuple[slice, slice], cell: Cell) -> np.ndarray:
+def depth_inside(land: Land, area: tuple[slice, slice], cell: Cell) -> np.ndarray:
     """Distance to the nearest side of the cell, positive inside, [h, w]."""
-    u, v = land.u[here], land.v[here]
+    u, v = land.u[area], land.v[area]
     half_u, half_v = cell.sides[0] / 2, cell.sides[1] / 2
     return np.minimum(half_u - abs(u - cell.middle[0]), half_v - abs(v - cell.middle[1]))
 
 
-def local_axes(land: Land, here: tuple[slice, slice], x: float, y: float, angle: float) -> tuple:
+def local_axes(land: Land, area: tuple[slice, slice], x: float, y: float, angle: float) -> tuple:
     """Coordinates of a window in pixels along and across `angle`, with (x, y) as origin, each [h, w]."""
-    dy = np.arange(here[0].start, here[0].stop, dtype=np.float32)[:, None] - np.float32(y)
-    dx = np.arange(here[1].start, here[1].stop, dtype=np.float32)[None] - np.float32(x)
+    dy = np.arange(area[0].start, area[0].stop, dtype=np.float32)[:, None] - np.float32(y)
+    dx = np.arange(area[1].start, area[1].stop, dtype=np.float32)[None] - np.float32(x)
     cos, sin = np.float32(np.cos(angle)), np.float32(np.sin(angle))
     return dx * cos + dy * sin, dy * cos - dx * sin
 
 
-def paint(land: Land, here: tuple, mask: np.ndarray, color, label: int | None = None) -> None:
+def paint(land: Land, area: tuple, mask: np.ndarray, color: Color, label: int | None = None) -> None:
     """Give masked pixels of a window a colour, (3,) or three [h, w] arrays, and a label (None: keep it)."""
     for band, value in zip(land.albedo, color, strict=True):
-        np.copyto(band[here], np.float32(value), where=mask)
+        np.copyto(band[area], np.float32(value), where=mask)
     if label is not None:
-        land.labels[here][mask] = label
+        land.labels[area][mask] = label
 
 
-def textured(land: Land, here: tuple, color, grain: float, blotch: float, cloud: float) -> list[np.ndarray]:
+def textured(land: Land, area: tuple, color: Color, grain: float, blotch: float, cloud: float) -> list[np.ndarray]:
     """A colour made uneven by the scene's noises: three [h, w] arrays."""
-    noise = 1 + grain * land.grain[here]
-    noise += blotch * land.blotch[here]
-    noise += cloud * land.cloud[here]
+    noise = 1 + grain * land.grain[area]
+    noise += blotch * land.blotch[area]
+    noise += cloud * land.cloud[area]
     return [np.float32(c) * noise for c in color]
 
 
-def mixed(a, b, share: np.ndarray) -> list[np.ndarray]:
+def mixed(a: Color, b: Color, share: np.ndarray) -> list[np.ndarray]:
     """From colour a (share 0) to colour b (share 1): three arrays shaped like `share`."""
     return [p + (q - p) * share for p, q in zip(a, b, strict=True)]

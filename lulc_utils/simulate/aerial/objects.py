@@ -4,26 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from lulc_utils.simulate.aerial.canvas import (
-    BARE,
-    BUILDING,
-    CROP,
-    GRASS,
-    ROAD,
-    TREE,
-    WATER,
-    Land,
-    cell_window,
-    depth_inside,
-    local_axes,
-    paint,
-    textured,
-    window,
-)
+from lulc_utils.legends import Aerial
+from lulc_utils.simulate.aerial.camera import AERIAL_PIXEL
+from lulc_utils.simulate.aerial.canvas import Land, cell_window, depth_inside, local_axes, paint, textured, window
 from lulc_utils.simulate.layout import Cell, Road, heading, to_image
-from lulc_utils.simulate.light import METRES
 
-NO_TREE = np.isin(np.arange(7), (BUILDING, ROAD, WATER, CROP))  # where no part of a crown may be
+WITHOUT_TREES = (Aerial.BUILDING, Aerial.ROAD, Aerial.WATER, Aerial.CROP)  # no part of a crown may reach over them
+NO_TREE = np.isin(np.arange(len(Aerial)), WITHOUT_TREES)  # [classes] bool, looked up by label
 
 # ------------------------------------------------------------------------------------------------ roads
 
@@ -35,41 +22,41 @@ def road_cell(road: Road, more: float = 0.0) -> Cell:
     return Cell(*along, *over) if road.across else Cell(*over, *along)
 
 
-def verge(land: Land, road: Road, color) -> None:
+def verge(land: Land, road: Road, color: np.ndarray) -> None:
     """A strip of grass along a road (water stays): crops and yards don't reach the asphalt."""
     strip = road_cell(road, land.rng.uniform(1, 4))
-    here = cell_window(land, strip)
-    if here:
-        mask = (depth_inside(land, here, strip) > 0) & (land.labels[here] != WATER)
-        paint(land, here, mask, textured(land, here, color, 0.05, 0.08, 0.05), GRASS)
+    area = cell_window(land, strip)
+    if area:
+        mask = (depth_inside(land, area, strip) > 0) & (land.labels[area] != Aerial.WATER)
+        paint(land, area, mask, textured(land, area, color, 0.05, 0.08, 0.05), Aerial.GRASS)
 
 
 def draw_road(land: Land, road: Road) -> None:
     """A carriageway with markings; over water it becomes a bridge: raised, with light parapets."""
     strip = road_cell(road)
-    here = cell_window(land, strip)
-    if here is None:
+    area = cell_window(land, strip)
+    if area is None:
         return
-    depth = np.minimum(road.width / 2 - abs((land.v if road.across else land.u)[here] - road.at), 99)
-    along = (land.u if road.across else land.v)[here]
+    depth = np.minimum(road.width / 2 - abs((land.v if road.across else land.u)[area] - road.at), 99)
+    along = (land.u if road.across else land.v)[area]
     on = (depth > 0) & (along > road.start - 1) & (along < road.end + 1)
-    bridge = on & (land.labels[here] == WATER)
+    bridge = on & (land.labels[area] == Aerial.WATER)
     track = road.kind == "track"
     color = land.colors["track" if track else "asphalt"] * land.rng.uniform(0.8, 1.2)  # worn or new
     look = (0.05, 0.06, 0.04) if track else (0.02, 0.015, 0.03)
-    paint(land, here, on, textured(land, here, color, *look), BARE if track else ROAD)
+    paint(land, area, on, textured(land, area, color, *look), Aerial.BARE if track else Aerial.ROAD)
     if track:
-        paint(land, here, on & (depth > 0.36 * road.width), land.colors["grass"] * 0.95)
+        paint(land, area, on & (depth > 0.36 * road.width), land.colors["grass"] * 0.95)
     elif road.kind == "main":
         dashed = (abs(depth - road.width / 2) < 0.6) & (np.mod(along, 24) < 10)
-        paint(land, here, on & (dashed | (abs(depth - 1.6) < 0.5)), color + 0.22)
+        paint(land, area, on & (dashed | (abs(depth - 1.6) < 0.5)), color + 0.22)
     else:
-        paint(land, here, on & (depth < 2.2), color * 1.12 + 0.05)  # pavement
-    land.top[here][on] = 0
-    land.taken[here] |= on
+        paint(land, area, on & (depth < 2.2), color * 1.12 + 0.05)  # pavement
+    land.top[area][on] = 0
+    land.taken[area] |= on
     if bridge.any():
-        land.top[here][bridge] = 2.0
-        paint(land, here, bridge & (depth < 1.6), color * 1.15 + 0.1)
+        land.top[area][bridge] = 2.0
+        paint(land, area, bridge & (depth < 1.6), color * 1.15 + 0.1)
 
 
 def park_cars(land: Land, cell: Cell, spacing: float, share: float) -> None:
@@ -92,17 +79,17 @@ def drive_cars(land: Land, road: Road) -> None:
 
 def car(land: Land, x: float, y: float, along_u: bool) -> None:
     """One car of 4.5 x 2 metres with its shadow, where the ground is road or bare."""
-    here = window(land, x, y, 6)
-    if here is None:
+    area = window(land, x, y, 6)
+    if area is None:
         return
-    a, b = local_axes(land, here, x, y, heading(land.grid, x, y, along_u))
+    a, b = local_axes(land, area, x, y, heading(land.grid, x, y, along_u))
     body = (abs(a) < 4.5) & (abs(b) < 2)
-    if not np.isin(land.labels[here][body], (ROAD, BARE)).all():
+    if not np.isin(land.labels[area][body], (Aerial.ROAD, Aerial.BARE)).all():
         return
     color = land.rng.choice([0.1, 0.2, 0.35, 0.6, 0.8]) + land.rng.uniform(-0.04, 0.04, 3)
-    paint(land, here, body, color)
-    paint(land, here, body & (abs(a - 1) < 2.4) & (abs(b) < 1.5), color * 0.6)  # windows
-    land.top[here][body] += 1.4
+    paint(land, area, body, color)
+    paint(land, area, body & (abs(a - 1) < 2.4) & (abs(b) < 1.5), color * 0.6)  # windows
+    land.top[area][body] += 1.4
 
 
 # -------------------------------------------------------------------------------------------- buildings
@@ -116,54 +103,54 @@ def building(land: Land, u: float, v: float, size: tuple, along_u: bool, roof: s
     """
     x, y = to_image(land.grid, u, v)
     half = size[0] / 2, size[1] / 2
-    here = window(land, x, y, np.hypot(*half) + 3)
-    if here is None:
+    area = window(land, x, y, np.hypot(*half) + 3)
+    if area is None:
         return False
-    a, b = local_axes(land, here, x, y, heading(land.grid, x, y, along_u))
+    a, b = local_axes(land, area, x, y, heading(land.grid, x, y, along_u))
     to_eaves = np.minimum(half[0] - abs(a), half[1] - abs(b))
-    if (land.taken[here] & (to_eaves > -2)).any():
+    if (land.taken[area] & (to_eaves > -2)).any():
         return False
     on = to_eaves > 0
-    land.taken[here] |= on
-    shape = draw_roof(land, here, on, (a, b, to_eaves, half), roof)
-    land.labels[here][on] = BUILDING
-    np.copyto(land.relief[here], shape, where=on)
-    np.copyto(land.top[here], np.float32(height) + shape, where=on)
+    land.taken[area] |= on
+    shape = draw_roof(land, area, on, (a, b, to_eaves, half), roof)
+    land.labels[area][on] = Aerial.BUILDING
+    np.copyto(land.relief[area], shape, where=on)
+    np.copyto(land.top[area], np.float32(height) + shape, where=on)
     return True
 
 
-def draw_roof(land: Land, here: tuple, on: np.ndarray, axes: tuple, roof: str) -> np.ndarray:
+def draw_roof(land: Land, area: tuple, on: np.ndarray, axes: tuple, roof: str) -> np.ndarray:
     """Colour a roof and return its height above the eaves in metres, [h, w]."""
     a, b, to_eaves, half = axes
     palette = land.colors["flat roofs" if roof == "flat" else "roofs"]
     color = palette[land.rng.integers(len(palette))] * land.rng.uniform(0.88, 1.12)
-    paint(land, here, on, textured(land, here, color, 0.015, 0.02, 0.0))
+    paint(land, area, on, textured(land, area, color, 0.015, 0.02, 0.0))
     if roof == "flat":
-        return flat_roof(land, here, on, axes, color)
+        return flat_roof(land, area, on, axes, color)
     pitch = np.float32(land.rng.uniform(0.45, 0.85))
     rise = half[1] - abs(b) if roof == "gable" else to_eaves  # pixels from the eaves
     pitch = min(pitch, np.float32(8 / half[1]))  # wide halls have low roofs
-    paint(land, here, on & (rise > half[1] - 0.8), color * 1.18)  # ridge
+    paint(land, area, on & (rise > half[1] - 0.8), color * 1.18)  # ridge
     if land.rng.random() < 0.15:
         panels = on & (b > 1.5) & (b < half[1] - 2) & (abs(a) < half[0] * land.rng.uniform(0.4, 0.8))
-        paint(land, here, panels, (0.09, 0.11, 0.17))
-    return np.maximum(rise, 0) * pitch * METRES
+        paint(land, area, panels, (0.09, 0.11, 0.17))
+    return np.maximum(rise, 0) * pitch * AERIAL_PIXEL
 
 
-def flat_roof(land: Land, here: tuple, on: np.ndarray, axes: tuple, color: np.ndarray) -> np.ndarray:
+def flat_roof(land: Land, area: tuple, on: np.ndarray, axes: tuple, color: np.ndarray) -> np.ndarray:
     """Seams or skylights, a light parapet and boxes on top; returns their height, [h, w]."""
     a, b, to_eaves, half = axes
     if land.rng.random() < 0.8:  # sheets of metal or felt
-        paint(land, here, on & (np.mod(a, land.rng.uniform(5, 9)) < 1.2), color * land.rng.uniform(0.78, 0.9))
+        paint(land, area, on & (np.mod(a, land.rng.uniform(5, 9)) < 1.2), color * land.rng.uniform(0.78, 0.9))
     if land.rng.random() < 0.5:  # rows of skylights
         lights = on & (np.mod(a, 18) < 7) & (abs(abs(b) - half[1] / 2) < 2)
-        paint(land, here, lights, color * 0.5 + 0.35)
-    paint(land, here, on & (to_eaves < 1.3), color * 1.1 + 0.06)
+        paint(land, area, lights, color * 0.5 + 0.35)
+    paint(land, area, on & (to_eaves < 1.3), color * 1.1 + 0.06)
     shape = np.zeros_like(to_eaves)
     for _ in range(land.rng.integers(0, 2 + int(half[0] // 12))):
         pa, pb = land.rng.uniform(-0.7, 0.7, 2) * half
         box = on & (abs(a - pa) < land.rng.uniform(2, 4)) & (abs(b - pb) < land.rng.uniform(2, 3))
-        paint(land, here, box, color * 1.1)
+        paint(land, area, box, color * 1.1)
         shape[box] = 1.5
     return shape
 
@@ -189,7 +176,7 @@ def draw_crowns(rng: np.random.Generator, conifers: float, leafy: float) -> dict
             bumps = rng.normal(0, leafy, x.shape).astype(np.float32)
             bumps = bumps + np.roll(bumps, 1, 0) + np.roll(bumps, 1, 1) + np.roll(bumps, (1, 1), (0, 1))
             shapes[radius].append(np.where(q < 1, np.maximum(dome + bumps, 0.05), 0).astype(np.float32))
-            shapes[radius][-1] *= radius * METRES
+            shapes[radius][-1] *= radius * AERIAL_PIXEL
     return shapes
 
 
@@ -215,9 +202,9 @@ def plant(land: Land, x: int, y: int, crown: np.ndarray, tint: np.ndarray) -> No
     crown = crown[max(-y0, 0) :, max(-x0, 0) :][: labels.shape[0], : labels.shape[1]]
     if not labels.size or NO_TREE[labels[crown > 0]].any():
         return
-    trunk = 0.7 * reach * METRES
+    trunk = 0.7 * reach * AERIAL_PIXEL
     seen = (crown > 0) & (crown + trunk > land.top[rows, cols])
-    np.copyto(labels, TREE, where=seen)
+    labels[seen] = Aerial.TREE
     np.copyto(land.relief[rows, cols], crown * 0.55, where=seen)  # leaves let light through: softer than a solid
     np.copyto(land.top[rows, cols], crown + trunk, where=seen)
     np.copyto(land.albedo[:, rows, cols], tint[:, None, None], where=seen)

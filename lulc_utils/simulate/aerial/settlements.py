@@ -6,17 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from lulc_utils.simulate.aerial.canvas import (
-    BARE,
-    BUILDING,
-    ROAD,
-    WATER,
-    Land,
-    cell_window,
-    depth_inside,
-    paint,
-    textured,
-)
+from lulc_utils.legends import Aerial
+from lulc_utils.simulate.aerial.canvas import Land, cell_window, depth_inside, paint, textured
 from lulc_utils.simulate.aerial.ground import bare, flat_ground, grass, scatter, sides
 from lulc_utils.simulate.aerial.objects import building, park_cars
 from lulc_utils.simulate.layout import Cell, cut, rows_of_lots
@@ -68,7 +59,7 @@ def _garden(land: Land, lot: Cell) -> None:
     elif kind == 1:
         bare(land, lot, 0, 0.3, land.colors["gravel"])
     else:
-        flat_ground(land, lot, land.colors["asphalt"] * rng.uniform(0.9, 1.15), (0.02, 0.02, 0.03), ROAD)
+        flat_ground(land, lot, land.colors["asphalt"] * rng.uniform(0.9, 1.15), (0.02, 0.02, 0.03), Aerial.ROAD)
     scatter(land, lot.shrunk(2), 10, rng.uniform(0, 0.8), (3.6, 7.5))
     if rng.random() < 0.4:
         scatter(land, sides(lot)[rng.integers(4)], 6, 0.9, (3, 3.9))
@@ -121,7 +112,7 @@ def industry(land: Land, cell: Cell) -> tuple[list, list]:
         grass(land, plot, 0.3)
         yard = plot.shrunk(rng.uniform(3, 10))
         if rng.random() < 0.4:
-            flat_ground(land, yard, land.colors["asphalt"] * rng.uniform(0.85, 1.1), (0.02, 0.02, 0.04), ROAD)
+            flat_ground(land, yard, land.colors["asphalt"] * rng.uniform(0.85, 1.1), (0.02, 0.02, 0.04), Aerial.ROAD)
         else:
             bare(land, yard, 0, 0.3, land.colors["gravel"])
         houses += _halls(land, yard)
@@ -150,9 +141,10 @@ def _halls(land: Land, yard: Cell) -> list[House]:
 def build(land: Land, house: House) -> None:
     """Draw a planned house and, where it could be built, its drive."""
     built = building(land, house.u, house.v, house.size, house.along_u, house.roof, house.height)
-    here = cell_window(land, house.drive) if built and house.drive else None
-    if here:
-        free = (depth_inside(land, here, house.drive) > 0) & ~np.isin(land.labels[here], (BUILDING, WATER, ROAD))
+    area = cell_window(land, house.drive) if built and house.drive else None
+    if area:
+        taken = np.isin(land.labels[area], (Aerial.BUILDING, Aerial.WATER, Aerial.ROAD))
+        free = (depth_inside(land, area, house.drive) > 0) & ~taken
         paved = land.rng.random() < 0.6
         color = land.colors["asphalt" if paved else "gravel"] * land.rng.uniform(0.95, 1.15)
-        paint(land, here, free, textured(land, here, color, 0.03, 0.03, 0.03), ROAD if paved else BARE)
+        paint(land, area, free, textured(land, area, color, 0.03, 0.03, 0.03), Aerial.ROAD if paved else Aerial.BARE)

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from lulc_utils.simulate.aerial.canvas import BARE, Land, cell_window, depth_inside, window
+from lulc_utils.legends import Aerial
+from lulc_utils.simulate.aerial.canvas import Land, cell_window, depth_inside, window
 from lulc_utils.simulate.aerial.ground import bare, crop, grass, hedgerow, pond, scatter, thicket, water
 from lulc_utils.simulate.aerial.settlements import House, industry, town, village
 from lulc_utils.simulate.layout import Cell, Road, cut, to_image
@@ -67,9 +68,9 @@ def works(land: Land, cell: Cell) -> tuple[list, list]:
     grass(land, cell, 0.9)
     site = cell.shrunk(rng.uniform(6, 14))
     bare(land, site, 0, rng.uniform(0.4, 1), land.colors["soil" if rng.random() < 0.6 else "gravel"])
-    here = cell_window(land, site)
-    if here:
-        _steps_and_heaps(land, here, site)
+    area = cell_window(land, site)
+    if area:
+        _steps_and_heaps(land, area, site)
         if rng.random() < 0.35:
             um, vm = site.middle
             pond(land, Cell(um - 40, um + 30, vm - 30, vm + 40))
@@ -78,21 +79,21 @@ def works(land: Land, cell: Cell) -> tuple[list, list]:
     return [], houses[: rng.integers(2)]
 
 
-def _steps_and_heaps(land: Land, here: tuple, site: Cell) -> None:
+def _steps_and_heaps(land: Land, area: tuple, site: Cell) -> None:
     """Terraces of a quarry from level lines of the smooth noise, and heaps of soil: only relief, still bare."""
-    rng, depth = land.rng, depth_inside(land, here, site)
+    rng, depth = land.rng, depth_inside(land, area, site)
     if rng.random() < 0.5:
-        level = land.hill[here] * rng.uniform(1.5, 4)
+        level = land.hill[area] * rng.uniform(1.5, 4)
         edge = np.clip((level - np.floor(level)) * 6, 0, 1)  # short steep rise, then a flat bench
         shape = (np.floor(level) + edge) * rng.uniform(1.5, 3)
-        land.relief[here] += shape * np.clip(depth / 24, 0, 1)  # level ground again at the fence
+        land.relief[area] += shape * np.clip(depth / 24, 0, 1)  # level ground again at the fence
     for _ in range(rng.integers(2, 9)):
         u, v = site.middle + rng.uniform(-0.4, 0.4, 2) * site.sides
         around = window(land, *to_image(land.grid, u, v), 16)
         if around:
             far = np.hypot(land.u[around] - u, land.v[around] - v) / rng.uniform(5, 14)
             heap = np.maximum(1 - far, 0) * rng.uniform(1.5, 3.5)
-            heap[land.labels[around] != BARE] = 0
+            heap[land.labels[around] != Aerial.BARE] = 0
             land.relief[around] += heap
             land.top[around] += heap
 
@@ -109,14 +110,14 @@ def lake(land: Land, cell: Cell) -> tuple[list, list]:
 def river(land: Land, cell: Cell) -> tuple[list, list]:
     """A river that winds along u between meadows with trees."""
     grass(land, cell, 0.9)
-    here = cell_window(land, cell)
-    if here:
+    area = cell_window(land, cell)
+    if area:
         rng, half = land.rng, cell.sides[1] / 2
-        u, v = land.u[here], land.v[here]
+        u, v = land.u[area], land.v[area]
         bends = sum(rng.uniform(0.03, 0.16) * np.sin(u / reach + rng.uniform(0, 6)) for reach in (90, 40))
-        width = 0.56 + 0.1 * np.sin(u / 67 + rng.uniform(0, 6)) + 0.03 * land.cloud[here]
+        width = 0.56 + 0.1 * np.sin(u / 67 + rng.uniform(0, 6)) + 0.03 * land.cloud[area]
         depth = (width - abs((v - cell.middle[1]) / half - bends)) * np.float32(half)
-        water(land, here, np.minimum(depth, depth_inside(land, here, cell) - 8))
+        water(land, area, np.minimum(depth, depth_inside(land, area, cell) - 8))
     scatter(land, cell.shrunk(5), 11, land.rng.uniform(0.2, 0.9), (3.5, 7), clumps=0.3)
     return [], []
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from lulc_utils.simulate.light import fractal_noise
-from lulc_utils.simulate.satellite.spectra import BANDS, CLOUD, COARSE, WAVELENGTHS
+from lulc_utils.simulate.satellite.spectra import CLOUD, COARSE, GROUND_BANDS, WAVELENGTHS
 
 _BLUE = (492 / np.array(WAVELENGTHS, np.float32)) ** 2.0  # how fast haze falls from blue to infrared: [10], 1 in B02
-_FINE = [i for i in range(len(BANDS)) if i not in COARSE]
+_FINE = [i for i in range(len(GROUND_BANDS)) if i not in COARSE]
 EDGE = 4  # pixels drawn around a scene, so that blur and shadows know what lies outside
 
 
@@ -80,8 +80,8 @@ def add_clouds(rng: np.random.Generator, pixels: np.ndarray, share: float, sun: 
 
 def record(rng: np.random.Generator, pixels: np.ndarray) -> np.ndarray:
     """Data as delivered: small errors of the atmospheric correction, the same all over the scene, and noise; 0 to 1."""
-    gain = np.exp(rng.normal(0, 0.04) + rng.normal(0, 0.02, len(BANDS)))
-    offset = rng.normal(0.003, 0.007) * _BLUE + rng.normal(0, 0.001, len(BANDS))
+    gain = np.exp(rng.normal(0, 0.04) + rng.normal(0, 0.02, len(GROUND_BANDS)))
+    offset = rng.normal(0.003, 0.007) * _BLUE + rng.normal(0, 0.001, len(GROUND_BANDS))
     out = pixels * gain[:, None, None].astype(np.float32) + offset[:, None, None].astype(np.float32)
     noise = rng.standard_normal(out.shape, dtype=np.float32)
     noise *= np.float32(0.008) * out + np.float32(0.0012)

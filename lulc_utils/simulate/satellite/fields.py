@@ -10,12 +10,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from lulc_utils.legends import Satellite
+from lulc_utils.scene import UNLABELLED
 from lulc_utils.simulate.layout import draw_grid, to_grid
 from lulc_utils.simulate.light import fractal_noise
-from lulc_utils.simulate.satellite.regions import BARE, BUILT, GRASS, SUMMER, TREES, WATER, WETLAND, WINTER, Region
+from lulc_utils.simulate.satellite.regions import Region
 from lulc_utils.simulate.satellite.spectra import MATERIALS, SOILS, WATERS, table_of
 
-METRES = 10.0  # ground size of a pixel
+SATELLITE_PIXEL = 10.0  # metres
+FIELDS = np.array([Satellite.TREES, Satellite.GRASS, Satellite.WINTER_CROP, Satellite.SUMMER_CROP], np.uint8)
 STANDS = 6  # kinds of stands that each wild class consists of, told apart by noise
 
 
@@ -42,40 +45,41 @@ def draw_ground(rng: np.random.Generator, region: Region, size: int) -> Ground:
     hill, cover, wet, patchy, fine, fine2 = (fractal_noise(rng, size, s) for s in (2.8, 2.1, 2.6, 1.5, 0.5, 0.3))
     y, x = np.mgrid[:size, :size].astype(np.float32)
     u, v = to_grid(draw_grid(rng, size), x, y)
-    parcel, cells = cut_parcels(rng, u, v, region.parcel / METRES, region.strips)
+    parcel, cells = cut_parcels(rng, u, v, region.parcel / SATELLITE_PIXEL, region.strips)
     mix = rng.dirichlet(8 * np.array(region.mix))
-    labels = np.full((size, size), 255, np.uint8)
-    _take(labels, WATER, _rivers_and_lakes(rng, wet, hill), mix)
+    labels = np.full((size, size), UNLABELLED, np.uint8)
+    _take(labels, Satellite.WATER, _rivers_and_lakes(rng, wet, hill), mix)
     shore = wet if rng.random() < 0.5 else -abs(wet)
-    _take(labels, WETLAND, shore - 0.5 * hill + 0.35 * patchy, mix)
-    _take(labels, BUILT, _settlements(rng, u, v, parcel, cover), mix)
-    _take(labels, BARE, 0.8 * hill + patchy + 0.3 * fine, mix)
-    wild = np.array([region.wild if c in (TREES, GRASS) else 0 for c in range(8)]) * mix
-    _take(labels, TREES, cover + 0.35 * patchy + 0.1 * fine, wild)
-    _take(labels, GRASS, cover + 0.4 * hill + 0.25 * patchy, wild)
-    field = labels == 255
-    crops = mix - wild
-    weights = crops[[TREES, GRASS, WINTER, SUMMER]]
-    use = rng.choice(np.array([TREES, GRASS, WINTER, SUMMER], np.uint8), cells, p=weights / weights.sum())
+    _take(labels, Satellite.WETLAND, shore - 0.5 * hill + 0.35 * patchy, mix)
+    _take(labels, Satellite.BUILT, _settlements(rng, u, v, cover), mix)
+    _take(labels, Satellite.BARE, 0.8 * hill + patchy + 0.3 * fine, mix)
+    wild = np.array([region.wild if c in (Satellite.TREES, Satellite.GRASS) else 0 for c in Satellite]) * mix
+    _take(labels, Satellite.TREES, cover + 0.35 * patchy + 0.1 * fine, wild)
+    _take(labels, Satellite.GRASS, cover + 0.4 * hill + 0.25 * patchy, wild)
+    field = labels == UNLABELLED
+    weights = (mix - wild)[FIELDS]
+    use = rng.choice(FIELDS, cells, p=weights / weights.sum())
     labels[field] = use[parcel[field]]
     stand = np.searchsorted(np.linspace(-1.3, 1.3, STANDS - 1), patchy + hill).astype(np.int64)
     unit = np.where(field, parcel, cells + STANDS * labels.astype(np.int64) + stand)
-    kind = np.concatenate([use, np.repeat(np.arange(8, dtype=np.uint8), STANDS)])
+    kind = np.concatenate([use, np.repeat(np.arange(len(Satellite), dtype=np.uint8), STANDS)])
     traits, choice = rng.standard_normal((len(kind), 8)), rng.random((len(kind), 3))
     soil, there = _soils(rng, region, len(kind)), np.bincount(unit.ravel(), minlength=len(kind)) > 0
     unit = (np.cumsum(there) - 1)[unit]  # fields that lie under a lake are forgotten
-    town, grain = _town(rng, region, cover[labels == BUILT]), np.stack([patchy, fine, fine2])
+    town, grain = _town(rng, region, cover[labels == Satellite.BUILT]), np.stack([patchy, fine, fine2])
     return Ground(labels, unit, kind[there], soil[there], traits[there], choice[there], town, grain, hill)
 
 
-def cut_parcels(rng: np.random.Generator, u: np.ndarray, v: np.ndarray, longest: float, strips: float = 1.0):
+def cut_parcels(
+    rng: np.random.Generator, u: np.ndarray, v: np.ndarray, longest: float, strips: float = 1.0
+) -> tuple[np.ndarray, int]:
     """(parcel of every pixel [n, n] int, number of parcels): rectangles in grid coordinates u, v.
 
     A parcel longer than about `longest` pixels is cut again near its middle, all of them in one step. With strips > 1
     parcels come out longer in u than in v.
     """
     w = v * np.float32(strips)
-    here = np.zeros(u.shape, np.int64)
+    parcel = np.zeros(u.shape, np.int64)
     box = np.array([[u.min(), u.max(), w.min(), w.max()]])
     done = np.zeros(1, bool)
     while not done.all():
@@ -85,19 +89,19 @@ def cut_parcels(rng: np.random.Generator, u: np.ndarray, v: np.ndarray, longest:
         each = np.arange(len(box))
         at = box[each, 2 * axis] + longer * rng.uniform(0.36, 0.64, len(box))
         first = each + np.cumsum(halved) - halved  # number of a box, or of its first half, in the next round
-        beyond = np.where(axis[here] == 0, u, w) > np.where(halved, at, np.inf).astype(np.float32)[here]
-        here = first[here] + beyond
+        beyond = np.where(axis[parcel] == 0, u, w) > np.where(halved, at, np.inf).astype(np.float32)[parcel]
+        parcel = first[parcel] + beyond
         box = np.repeat(box, 1 + halved, 0)
         lower, axis, at = first[halved], axis[halved], at[halved]
         box[lower, 2 * axis + 1] = at
         box[lower + 1, 2 * axis] = at
         done = np.repeat(~halved, 1 + halved)
-    return here, len(box)
+    return parcel, len(box)
 
 
 def _take(labels: np.ndarray, label: int, score: np.ndarray, mix: np.ndarray) -> None:
     """Give a class the share mix[label] of the scene, where its score is highest among what is still free."""
-    free = labels == 255
+    free = labels == UNLABELLED
     wanted = min(int(round(mix[label] * labels.size)), int(free.sum()))
     if wanted:
         score = np.where(free, score, -np.inf)
@@ -109,12 +113,12 @@ def _rivers_and_lakes(rng: np.random.Generator, wet: np.ndarray, hill: np.ndarra
     return -abs(wet - rng.normal(0, 0.4)) if rng.random() < 0.5 else wet - 0.3 * hill
 
 
-def _settlements(rng: np.random.Generator, u: np.ndarray, v: np.ndarray, parcel: np.ndarray, cover: np.ndarray):
+def _settlements(rng: np.random.Generator, u: np.ndarray, v: np.ndarray, cover: np.ndarray) -> np.ndarray:
     """Score: near one of a few centres, in blocks with straight sides; single farms lie further out."""
     size = len(u)
     blocks = [np.floor(a / 3) * 3 for a in (u, v)]
-    centres = rng.uniform(u.min() * 0.7, u.max() * 0.7, (rng.integers(1, 5), 2))
-    near = np.min([np.hypot(blocks[0] - a, blocks[1] - b) * rng.uniform(0.6, 1.6) for a, b in centres], 0) / size
+    middles = rng.uniform(u.min() * 0.7, u.max() * 0.7, (rng.integers(1, 5), 2))
+    near = np.min([np.hypot(blocks[0] - a, blocks[1] - b) * rng.uniform(0.6, 1.6) for a, b in middles], 0) / size
     lots = rng.random((97, 89))[(blocks[0] // 3).astype(int) % 97, (blocks[1] // 3).astype(int) % 89]  # one per block
     return -near + 0.16 * lots - 0.06 * cover
 

@@ -9,20 +9,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from lulc_utils.scene import LandCover
 from lulc_utils.simulate.satellite.seasons import Climate, Crop
-
-SATELLITE_CLASSES = (
-    LandCover("water", "#0072b2"),
-    LandCover("trees", "#00662f"),
-    LandCover("grass", "#84c972"),
-    LandCover("winter crop", "#f3ed46"),
-    LandCover("summer crop", "#e69f00"),
-    LandCover("built", "#d55e00"),
-    LandCover("bare", "#f3d0ae"),
-    LandCover("wetland", "#56b4e9"),
-)
-WATER, TREES, GRASS, WINTER, SUMMER, BUILT, BARE, WETLAND = range(8)
 
 
 class Region(NamedTuple):

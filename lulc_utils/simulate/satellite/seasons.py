@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-YEAR = 365.25
+DAYS_PER_YEAR = 365.25
 COLDEST = 20  # season day
 
 
@@ -61,7 +61,7 @@ class Growth(NamedTuple):
     residue: np.ndarray  # share of the ground under stubble
 
 
-def step(value, low: float, high: float):
+def step(value: np.ndarray | float, low: float, high: float) -> np.ndarray:
     """0 below low, 1 above high, smooth between (low > high: the other way round)."""
     t = np.clip((np.asarray(value, float) - low) / (high - low), 0, 1)
     return t * t * (3 - 2 * t)
@@ -69,7 +69,7 @@ def step(value, low: float, high: float):
 
 def season_day(day: float, latitude: float) -> float:
     """Day of the year as season day: unchanged north of 4 degrees north, half a year off south of 4 degrees south."""
-    return float((day + YEAR / 2 * step(latitude, 4, -4)) % YEAR)
+    return float((day + DAYS_PER_YEAR / 2 * step(latitude, 4, -4)) % DAYS_PER_YEAR)
 
 
 def weather(climate: Climate, latitude: float, longitude: float, day: float, year: tuple = (0, 0)) -> Weather:
@@ -77,12 +77,12 @@ def weather(climate: Climate, latitude: float, longitude: float, day: float, yea
 
     year  what is special about this one: (days by which everything is later, wetness to be added)
     """
-    now = (season_day(day, latitude) - year[0]) % YEAR
+    now = (season_day(day, latitude) - year[0]) % DAYS_PER_YEAR
     polewards = abs(latitude) - abs(climate.latitude)
     east = longitude - climate.longitude
     swing = max(climate.swing + 0.35 * polewards + climate.swing_inland * east, 0.5)
-    warmth = climate.mean - 0.7 * polewards - swing * np.cos(2 * np.pi * (now - COLDEST) / YEAR)
-    rain = climate.wet_swing * np.cos(2 * np.pi * (now - climate.wettest) / YEAR)
+    warmth = climate.mean - 0.7 * polewards - swing * np.cos(2 * np.pi * (now - COLDEST) / DAYS_PER_YEAR)
+    rain = climate.wet_swing * np.cos(2 * np.pi * (now - climate.wettest) / DAYS_PER_YEAR)
     moisture = np.clip(climate.wetness + year[1] + climate.drier * polewards + rain, 0, 1)
     delay = climate.delay[0] * polewards + climate.delay[1] * east
     return Weather(now, float(warmth), float(moisture), float(delay))
@@ -93,7 +93,7 @@ def greenness(now: Weather) -> float:
     return float(step(now.warmth, -3, 9) * step(now.moisture, 0.12, 0.55))
 
 
-def leaf_out(now: Weather, by_rain: float):
+def leaf_out(now: Weather, by_rain: float) -> np.ndarray:
     """Leaves of trees that shed them, 0 to 1; by_rain: 0 where cold makes them do so, 1 where drought does."""
     return (1 - by_rain) * step(now.warmth, 5, 13) + by_rain * step(now.moisture, 0.1, 0.5)
 
@@ -104,12 +104,13 @@ def crop_growth(crop: Crop, day: np.ndarray) -> Growth:
     Leaves rise in two steps (young plants, then the main growth) and fall when ripe; stubble stays after the harvest
     and fades within about three months, or is ploughed under a month before the next sowing.
     """
-    since = (np.asarray(day, float) - crop.sown) % YEAR
-    start, full, ripe, gone = ((d - crop.sown) % YEAR for d in (crop.start, crop.full, crop.ripe, crop.gone))
+    since = (np.asarray(day, float) - crop.sown) % DAYS_PER_YEAR
+    start, full, ripe, gone = ((d - crop.sown) % DAYS_PER_YEAR for d in (crop.start, crop.full, crop.ripe, crop.gone))
     young = crop.young * step(since, 5, 35)
     standing = young + (1 - young) * step(since, start, full)
     ripeness = step(since, ripe - 8, gone)
     cut = step(since, gone + 3, gone - 3)
     leaves = standing * (1 - 0.55 * ripeness) * cut
-    residue = (1 - cut) * np.exp(-np.maximum(since - gone, 0) / 60) * step(since, YEAR - 10, YEAR - 40)
+    unploughed = step(since, DAYS_PER_YEAR - 10, DAYS_PER_YEAR - 40)
+    residue = (1 - cut) * np.exp(-np.maximum(since - gone, 0) / 60) * unploughed
     return Growth(leaves, ripeness * cut, residue)

@@ -13,9 +13,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-BANDS = ("B02", "B03", "B04", "B05", "B06", "B07", "B08", "B8A", "B11", "B12")
-WAVELENGTHS = (492, 560, 665, 704, 741, 783, 833, 865, 1614, 2202)  # nanometres, centres of BANDS
-COARSE = (3, 4, 5, 7, 8, 9)  # places in BANDS of those with 20 m pixels; the others have 10 m
+# the ten bands of Sentinel-2 that look at the ground; the others look at the atmosphere
+GROUND_BANDS = ("B02", "B03", "B04", "B05", "B06", "B07", "B08", "B8A", "B11", "B12")
+WAVELENGTHS = (492, 560, 665, 704, 741, 783, 833, 865, 1614, 2202)  # nanometres, centres of GROUND_BANDS
+COARSE = (3, 4, 5, 7, 8, 9)  # index in GROUND_BANDS of those with 20 m pixels; the others have 10 m
 
 SOILS = {  # dry
     "loam": (0.085, 0.115, 0.150, 0.175, 0.195, 0.215, 0.235, 0.250, 0.340, 0.290),
@@ -60,7 +61,7 @@ def table_of(spectra: dict[str, tuple]) -> np.ndarray:
     return np.array(list(spectra.values()), np.float32)
 
 
-def wet(soil: np.ndarray, moisture) -> np.ndarray:
+def wet(soil: np.ndarray, moisture: np.ndarray | float) -> np.ndarray:
     """Soil [..., 10] with moisture 0 (dry) to 1 (soaked): darker, most of all where water absorbs (1.6 and 2.2 um)."""
     moisture = np.asarray(moisture, np.float32)
     return soil * (1 - moisture[..., None] * np.array(_DRYING, np.float32))
@@ -75,7 +76,7 @@ def _canopy_table() -> tuple[np.ndarray, dict[str, np.ndarray]]:
         return stored["terms"].astype(np.float32), axes
 
 
-def _place(axis: np.ndarray, value) -> tuple[np.ndarray, np.ndarray]:
+def _place(axis: np.ndarray, value: np.ndarray | float) -> tuple[np.ndarray, np.ndarray]:
     """(index of the grid point below, share of the way to the next); values outside are moved to the end."""
     value = np.clip(np.asarray(value, np.float32), axis[0], axis[-1])
     below = np.clip(np.searchsorted(axis, value, side="right") - 1, 0, len(axis) - 2)
@@ -94,7 +95,7 @@ def vegetation(canopy: Canopy, background: np.ndarray, sun_zenith: float) -> np.
     at, share = _place(axes["sun"], sun_zenith)
     cube = cube[at] * (1 - share) + cube[at + 1] * share
     shape = cube.shape[:5]  # leaf angle, lai, chlorophyll, brown, water
-    rows = cube.reshape(-1, 3 * len(BANDS))
+    rows = cube.reshape(-1, 3 * len(GROUND_BANDS))
     angle = axes["leaf_angle"][0] + np.asarray(canopy.steep) * np.ptp(axes["leaf_angle"])
     values = (angle, canopy.lai, canopy.chlorophyll, canopy.brown, canopy.water)
     grid = [_place(axes[name], value) for name, value in zip(_TRAITS, values, strict=True)]
@@ -104,11 +105,11 @@ def vegetation(canopy: Canopy, background: np.ndarray, sun_zenith: float) -> np.
         row = np.concatenate([row + below * step, row + (below + 1) * step])
         weight = np.concatenate([weight * (1 - share), weight * share])
     terms = weight.T[:, None].astype(np.float32) @ rows[row.T]  # [U, 1, 32] @ [U, 32, 30]
-    above, through, back = terms.reshape(-1, 3, len(BANDS)).transpose(1, 0, 2)
+    above, through, back = terms.reshape(-1, 3, len(GROUND_BANDS)).transpose(1, 0, 2)
     return above + through * background / (1 - back * background)
 
 
 def ndvi(pixels: np.ndarray) -> np.ndarray:
-    """Normalised difference vegetation index of [10, ...] reflectances in the order of BANDS: (B08 - B04) / sum."""
-    red, infrared = pixels[BANDS.index("B04")], pixels[BANDS.index("B08")]
+    """Normalised difference vegetation index of [10, ...] reflectances in GROUND_BANDS: (B08 - B04) / (B08 + B04)."""
+    red, infrared = pixels[GROUND_BANDS.index("B04")], pixels[GROUND_BANDS.index("B08")]
     return (infrared - red) / np.maximum(infrared + red, 1e-6)

@@ -6,9 +6,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
-from lulc_utils import data, maps, plot, simulate
-from lulc_utils import places as stac
-from lulc_utils.data import sentinel, sites
+from lulc_utils import legends, maps, plot, simulate
 
 # Dichromacy, as matrices on linear RGB: Machado, Oliveira and Fernandes 2009, doi:10.1109/TVCG.2009.113, severity 1.0.
 VISION = {
@@ -20,15 +18,7 @@ VISION = {
 SRGB_TO_XYZ = np.array(
     [[0.4124564, 0.3575761, 0.1804375], [0.2126729, 0.7151522, 0.0721750], [0.0193339, 0.1191920, 0.9503041]]
 )
-PALETTES = {
-    "simulated aerial": simulate.AERIAL_CLASSES,
-    "simulated satellite": simulate.SATELLITE_CLASSES,
-    "Dubai": data.DUBAI_CLASSES,
-    "Esri": sentinel.ESRI_CLASSES,
-    "US sites": sites.US_CLASSES,
-    "EuroSAT": sites.EUROSAT_CLASSES,
-    "WorldCover": stac.WORLDCOVER_CLASSES,
-}
+LEGENDS = {name: value for name, value in vars(legends).items() if name.endswith("_CLASSES")}
 # The Okabe-Ito colours, made for this purpose, reach 10.9 in their worst pair (see the test below); a difference of
 # 1 is just noticeable side by side. Class colours have to look like their class besides, hence a little less.
 FLOOR = 10.0
@@ -88,12 +78,12 @@ def test_white_stays_white_and_red_and_green_come_closer():
 
 
 @pytest.mark.parametrize("vision", VISION)
-@pytest.mark.parametrize("palette", PALETTES)
-def test_classes_differ_for_every_reader(palette, vision):
+@pytest.mark.parametrize("legend", LEGENDS)
+def test_classes_differ_for_every_reader(legend, vision):
     """Also from white, which class maps use for pixels without a label."""
-    colors = {c.name: c.color for c in PALETTES[palette]} | {"not labelled": "#ffffff"}
+    colors = {c.name: c.color for c in LEGENDS[legend]} | {"not labelled": "#ffffff"}
     found, one, other = closest(colors, vision)
-    assert found >= FLOOR, f"{palette}: {one} and {other} differ by only {found:.1f} with {vision}"
+    assert found >= FLOOR, f"{legend}: {one} and {other} differ by only {found:.1f} with {vision}"
 
 
 @pytest.mark.parametrize("vision", VISION)
@@ -102,9 +92,18 @@ def test_methods_differ_for_every_reader(vision):
     assert found >= 10.8, f"{one} and {other} differ by only {found:.1f} with {vision}"
 
 
+def test_labels_have_the_names_of_their_classes():
+    for labels, classes in (
+        (legends.Aerial, legends.AERIAL_CLASSES),
+        (legends.Satellite, legends.SATELLITE_CLASSES),
+    ):
+        assert [label.name.lower().replace("_", " ") for label in labels] == [c.name for c in classes]
+        assert list(labels) == list(range(len(classes)))
+
+
 def test_one_name_has_one_color_everywhere():
     colors = {}
-    for name, color in ((c.name, c.color) for classes in PALETTES.values() for c in classes):
+    for name, color in ((c.name, c.color) for classes in LEGENDS.values() for c in classes):
         assert colors.setdefault(name, color) == color, name
 
 
