@@ -4,6 +4,7 @@ import ast
 import json
 import re
 import subprocess
+import symtable
 import sys
 
 import nbformat
@@ -11,7 +12,6 @@ import pytest
 import student
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
-from needed_cells import needed
 
 CHAPTERS = student.chapters()
 each_chapter = pytest.mark.parametrize("chapter", CHAPTERS)
@@ -136,26 +136,22 @@ def test_the_command_writes_copies_and_refuses_unknown_chapters(tmp_path):
 # ----------------------------------------------------------------------------------------------- the checks
 
 
-def test_needed_cells_follow_names_through_other_cells():
-    cells = [
-        "a = 1",
-        "unused = 5",
-        "b = {}",
-        "def f():\n    return b, later",
-        "b['x'] = a",
-        "later = 2",
-        "print(unused)",
-    ]
-    assert needed(cells, ["assert f()"]) == [cells[0], *cells[2:6]]
+def bound(source):
+    """Names that a cell sets, imports or defines."""
+    symbols = symtable.symtable(source, "cell", "exec").get_symbols()
+    return {s.get_name() for s in symbols if s.is_assigned() or s.is_imported() or s.is_namespace()}
 
 
-def test_needed_cells_leave_out_what_is_set_anew_and_names_inside_functions():
-    cells = ["x = slow()", "def f(slow):\n    y = slow\n    return [x for x in y]", "y = 3", "x = 4"]
-    assert needed(cells, ["assert f(x)"]) == [cells[1], cells[3]]
-    loop = ["name = 1", "for name in 'ab':\n    s = name\n    print(s)", "if a:\n    s = 1", "a = 2", "a += 1"]
-    assert needed(loop, ["print(a)"]) == loop[3:]
-    assert needed(loop, ["for name in 'ab':\n    print(name)"]) == []
-    assert needed(loop, ["print(s)"]) == loop[1:3], "what stands under a condition does not replace what was before"
+@each_chapter
+def test_every_check_asks_for_a_name_that_only_its_solution_defines(chapter):
+    cells = [c for c in read(chapter).cells if c.cell_type == "code" and "%pip" not in c.source]
+    for solution, check in zip(cells, cells[1:], strict=False):
+        if tagged(solution, "solution"):
+            elsewhere = set().union(*(bound(c.source) for c in cells if c is not solution))
+            used = {n.id for n in ast.walk(ast.parse(check.source)) if isinstance(n, ast.Name)}
+            assert used & (bound(solution.source) - elsewhere), (
+                f"the check passes without the solution:\n{check.source}"
+            )
 
 
 def error_of(cell):
@@ -174,16 +170,15 @@ def test_every_check_passes_with_the_solution_and_fails_with_the_stub(chapter, m
     before = [c.source for c in every[:first] if c.cell_type == "code" and "%pip" not in c.source]
     steps = [c for c in every[first:] if tagged(c, "solution") or tagged(c, "check")]
     pairs = list(zip(number_of.values(), steps[0::2], steps[1::2], strict=True))
-    setup = needed(before, [c.source for c in steps])
-    cells = [nbformat.v4.new_code_cell(source) for source in setup]
+    cells = [nbformat.v4.new_code_cell(source) for source in before]
     for number, solution, check in pairs:
         for source in (student.stub(solution.source, number), check.source, solution.source, check.source):
             cells.append(nbformat.v4.new_code_cell(source))
     notebook = nbformat.v4.new_notebook(cells=cells)
     NotebookClient(notebook, timeout=300, allow_errors=True, kernel_name="python3").execute()
-    assert not [error_of(c) for c in cells[: len(setup)] if error_of(c)]
+    assert not [error_of(c) for c in cells[: len(before)] if error_of(c)]
     for i, (number, *_) in enumerate(pairs):
-        stubbed, failing, solved, passing = cells[len(setup) + 4 * i :][:4]
+        stubbed, failing, solved, passing = cells[len(before) + 4 * i :][:4]
         error = error_of(stubbed) or error_of(failing)
         assert error and error[0] == "NotImplementedError", f"exercise {number}: the stub gives {error}"
         assert f"Exercise {number}: replace this line" in error[1]
@@ -193,6 +188,7 @@ def test_every_check_passes_with_the_solution_and_fails_with_the_stub(chapter, m
         assert any(f"Exercise {number}:" in o.get("text", "") for o in passing.outputs)
 
 
+@pytest.mark.slow
 def test_a_student_copy_runs_alone_to_its_first_stub(tmp_path, monkeypatch):
     monkeypatch.setenv("LULC_OFFLINE", "1")
     copied = student.student_copy(read(CHAPTERS[0]))
