@@ -1,10 +1,9 @@
-"""Every chapter runs with other documented values of its parameters, too; no number in a cell depends on the defaults."""
+"""Every chapter runs with other documented values of its parameters: no number in a cell depends on the defaults."""
 
 import pytest
 import run_chapters
 import timm
 from safetensors.torch import save_file
-
 
 SMALL = {"n_train": 16, "n_test": 10}
 RUNS = [
