@@ -43,7 +43,8 @@ from urllib3.exceptions import NewConnectionError, ReadTimeoutError
 
 from lulc_utils.data import sentinel, sites
 from lulc_utils.files import complete_or_absent
-from lulc_utils.scene import UNLABELLED, LandCover, Scene, labels_from_colors
+from lulc_utils.legends import DUBAI_CLASSES
+from lulc_utils.scene import UNLABELLED, Scene, labels_from_colors
 
 ORIGIN = "https://raw.githubusercontent.com/"  # what a mirror stands in for
 CONNECT_TIMEOUT = 8.0  # seconds to reach a server
@@ -59,13 +60,6 @@ NO_WAY = (
     requests.exceptions.InvalidURL,
 )
 
-DUBAI_CLASSES = (
-    LandCover("water", "#0072b2"),
-    LandCover("land (unpaved)", "#f3d0ae"),
-    LandCover("road", "#4d4d4d"),
-    LandCover("building", "#d55e00"),
-    LandCover("vegetation", "#00662f"),
-)
 DUBAI_COLORS = {
     "#e2a929": 0,
     "#8429f6": 1,
@@ -392,7 +386,7 @@ def dubai(tiles: Iterable[int] | None = None, *, progress: bool = True) -> list[
 def terramesh(*, progress: bool = True) -> list[Scene]:
     """Five Sentinel-2 patches of 224 x 224 pixels at 10 m with a weak land-cover map, fetched if need be.
 
-    Pixels are float32 surface reflectance in the twelve bands of sentinel.BANDS, labels index sentinel.ESRI_CLASSES.
+    Pixels are float32 surface reflectance in sentinel.ALL_BANDS, labels index ESRI_CLASSES.
     Name ("Chile 433D"), group ("Chile"), date, CRS and transform are set. DataUnavailable when files cannot be had.
     """
     folder = fetch("terramesh", progress=progress)
@@ -403,7 +397,7 @@ def terramesh(*, progress: bool = True) -> list[Scene]:
 def satclip(usable: bool = True, *, progress: bool = True) -> list[Scene]:
     """Sentinel-2 patches of 256 x 256 pixels at 10 m from all continents, without labels, fetched if need be.
 
-    Pixels are float32 surface reflectance in the twelve bands of sentinel.BANDS; the place is that of the GeoTIFF
+    Pixels are float32 surface reflectance in the twelve bands of sentinel.ALL_BANDS; the place is that of the GeoTIFF
     header; there is no date. usable=True leaves out the three without texture (an ice sheet, a lake, the open sea),
     which gives 20; one of these, 511198, is about a third cloud. DataUnavailable when files cannot be had.
     """

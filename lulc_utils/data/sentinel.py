@@ -14,23 +14,14 @@ from pathlib import Path
 import numpy as np
 import rasterio
 
-from lulc_utils.scene import UNLABELLED, LandCover, Scene
+from lulc_utils.legends import ESRI_CLASSES
+from lulc_utils.scene import UNLABELLED, Scene
 
-BANDS = ("B01", "B02", "B03", "B04", "B05", "B06", "B07", "B08", "B8A", "B09", "B11", "B12")  # level 2A: no B10
+ALL_BANDS = ("B01", "B02", "B03", "B04", "B05", "B06", "B07", "B08", "B8A", "B09", "B11", "B12")  # level 2A: no B10
 SCALE = 10_000  # digital numbers per unit of reflectance
 OFFSET = 1000  # added to every number since processing baseline 04.00
 NO_OFFSET_BELOW = 850  # where the darkest 1 % of some band lie below this, nothing can have been added
 
-ESRI_CLASSES = (
-    LandCover("water", "#0072b2"),
-    LandCover("trees", "#00662f"),
-    LandCover("flooded vegetation", "#56b4e9"),
-    LandCover("crops", "#f3ed46"),
-    LandCover("built", "#d55e00"),
-    LandCover("bare", "#f3d0ae"),
-    LandCover("snow", "#d7e2f5"),
-    LandCover("rangeland", "#979558"),
-)
 ESRI_NUMBERS = {1: 0, 2: 1, 3: 2, 4: 3, 5: 4, 6: 5, 7: 6, 9: 7}  # in the file -> index; 0 nothing, 8 cloud
 
 TERRAMESH_PLACES = {
@@ -100,7 +91,7 @@ def _read(image: Path) -> dict:
     with rasterio.open(image) as file:
         return {
             "pixels": reflectance(file.read()),
-            "bands": BANDS,
+            "bands": ALL_BANDS,
             "transform": file.transform,
             "crs": file.crs,
         }

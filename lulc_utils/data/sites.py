@@ -15,34 +15,15 @@ import rasterio
 from numpy.lib.stride_tricks import sliding_window_view
 from rasterio.warp import transform
 
+from lulc_utils.legends import EUROSAT_CLASSES, SATELLITE_CLASSES, US_CLASSES
 from lulc_utils.scene import LandCover, Scene
-from lulc_utils.simulate import SATELLITE_CLASSES, satellite
+from lulc_utils.simulate import satellite
 
 SIDE, PURE = 9, 0.8  # pixels of a square, and the share of them that must be of its class
 US_BANDS = ("VV", "VH", "B2", "B3", "B4", "B5", "B6", "B7", "B8", "B8A", "B9", "B11", "B12")
-US_CLASSES = (
-    LandCover("trees", "#00662f"),
-    LandCover("grass", "#84c972"),
-    LandCover("crops", "#f3ed46"),
-    LandCover("shrub", "#979558"),
-    LandCover("built", "#d55e00"),
-    LandCover("bare", "#f3d0ae"),
-)
 US_NUMBERS = (1, 2, 4, 5, 6, 7)  # of US_CLASSES in Dynamic World
 US_FOLDER = "data/fuel_moisture/npy"
 MIDDLE = (15, 46, 75, 106, 136, 167, 197, 228, 259, 289, 320, 350)  # days of the year amid the months
-EUROSAT_CLASSES = (
-    LandCover("annual crop", "#f3ed46"),
-    LandCover("forest", "#00662f"),
-    LandCover("herbaceous vegetation", "#979558"),
-    LandCover("highway", "#4d4d4d"),
-    LandCover("industrial", "#cc79a7"),
-    LandCover("pasture", "#84c972"),
-    LandCover("permanent crop", "#e69f00"),
-    LandCover("residential", "#d55e00"),
-    LandCover("river", "#56b4e9"),
-    LandCover("sea or lake", "#0072b2"),
-)
 
 
 class Sites(NamedTuple):

@@ -43,7 +43,8 @@ from rasterio.warp import transform_bounds
 from tqdm import tqdm
 
 from lulc_utils import data, raster
-from lulc_utils.scene import UNLABELLED, LandCover, Scene
+from lulc_utils.legends import WORLDCOVER_CLASSES
+from lulc_utils.scene import UNLABELLED, Scene
 
 CATALOGUE = "https://earth-search.aws.element84.com/v1"
 COLLECTION = "sentinel-2-l2a"
@@ -53,7 +54,7 @@ WORLDCOVER = (
 )
 WORLDCOVER_VERSIONS = {2020: "v100", 2021: "v200"}  # two algorithms: do not read their difference as change
 
-BANDS = {  # Sentinel-2 name -> name of the asset in Earth Search; a catalogue may also use the former
+ASSETS = {  # Sentinel-2 name -> name of the asset in Earth Search; a catalogue may also use the former
     "B02": "blue",
     "B03": "green",
     "B04": "red",
@@ -69,19 +70,6 @@ CLOUDS = (1, 3, 8, 9, 10)  # scene classification: defective, cloud shadow, clou
 ADDED = 0.1  # reflectance that products of baseline 04.00 and later carry on top; see `scale_and_offset`
 IMPOSSIBLE = -0.05  # surface reflectance below this in 5 % of a band: the offset was taken off twice
 
-WORLDCOVER_CLASSES = (
-    LandCover("trees", "#00662f"),
-    LandCover("shrubs", "#979558"),
-    LandCover("grass", "#84c972"),
-    LandCover("crops", "#f3ed46"),
-    LandCover("built-up", "#d55e00"),
-    LandCover("bare", "#f3d0ae"),
-    LandCover("snow and ice", "#d7e2f5"),
-    LandCover("water", "#0072b2"),
-    LandCover("wetland", "#56b4e9"),
-    LandCover("mangroves", "#1f9e7d"),
-    LandCover("moss and lichen", "#bbbbbb"),
-)
 WORLDCOVER_NUMBERS = (10, 20, 30, 40, 50, 60, 70, 80, 90, 95, 100)  # in the file, in the order of the classes
 
 PIXEL = 10.0  # metres
@@ -437,7 +425,7 @@ def _asset(item, band: str):
 
     DataUnavailable when an item from the web names a file elsewhere.
     """
-    key = next((k for k in (BANDS.get(band, band), band) if k in item.assets), None)
+    key = next((k for k in (ASSETS.get(band, band), band) if k in item.assets), None)
     if key is None:
         raise ValueError(
             f"The image {item.id} has no band {band}; it has {', '.join(sorted(item.assets))}. Choose other dates or "
@@ -589,7 +577,7 @@ def open_place(text: str, *, cache: str | Path | None = None, progress: bool = T
 def _all_bands(items, grid: Grid, urls: list[str], mask_clouds: bool, offset, progress: bool):
     """(pixels [10, rows, cols], share of the box that was cloud, WorldCover numbers by tile), several files at once."""
     near, smooth = Resampling.nearest, Resampling.bilinear
-    jobs = {(i, b): (_asset(i_, b)[1], smooth) for i, i_ in enumerate(items) for b in BANDS}
+    jobs = {(i, b): (_asset(i_, b)[1], smooth) for i, i_ in enumerate(items) for b in ASSETS}
     if mask_clouds:
         jobs |= {(i, "scl"): (_asset(item, "scl")[1], near) for i, item in enumerate(items)}
     jobs |= {("labels", url): (url, near) for url in urls}
@@ -611,10 +599,10 @@ def _all_bands(items, grid: Grid, urls: list[str], mask_clouds: bool, offset, pr
         raise data.DataUnavailable(
             f"The catalogue names {_short(lost)}, but there is no such file; choose other dates."
         )
-    pixels = np.full((len(BANDS), grid.height, grid.width), np.nan, np.float32)
+    pixels = np.full((len(ASSETS), grid.height, grid.width), np.nan, np.float32)
     cloudy = np.zeros((grid.height, grid.width), bool)
     for i, item in enumerate(items):
-        one = [_reflectance(found[i, b], item, _asset(item, b)[0], b, offset) for b in BANDS]
+        one = [_reflectance(found[i, b], item, _asset(item, b)[0], b, offset) for b in ASSETS]
         one = np.stack(one)  # [10, rows, cols]
         new = np.isfinite(one).all(0) & ~np.isfinite(pixels).all(0)
         if mask_clouds:
@@ -635,7 +623,7 @@ def _as_scene(items, grid: Grid, pixels: np.ndarray, cloudy: float) -> Scene:
     scene = Scene(
         name=f"place {day}",
         pixels=pixels,
-        bands=tuple(BANDS),
+        bands=tuple(ASSETS),
         source=f"Sentinel-2 ({names}), {day}, {cloudy:.0%} of the box masked as cloud",
         transform=grid.transform,
         crs=grid.crs,

@@ -116,7 +116,7 @@ def make_item(
         west, south, east, north = transform_bounds("EPSG:4326", f"EPSG:{epsg}", *BOX)
         corner = (round((west + east) / 40) * 20 - size * 5, round((south + north) / 40) * 20 + size * 5)
     assets, extra = {}, props.pop("bands_say", {"scale": 0.0001, "offset": -0.1})
-    for k, (band, key) in enumerate(places.BANDS.items()):
+    for k, (band, key) in enumerate(places.ASSETS.items()):
         pixel = 10 if band in ("B02", "B03", "B04", "B08") else 20
         n = size * 10 // pixel
         x = corner[0] + pixel * (np.arange(n) + 0.5)[None].repeat(n, 0)
@@ -163,4 +163,4 @@ def get(server, bbox=BOX, dates="2023-06-01/2023-08-31", **options):
 def field(scene, base, band):
     """What the made images hold at the scene's pixels, as reflectance."""
     x, y = scene.transform * np.meshgrid(np.arange(scene.width) + 0.5, np.arange(scene.height) + 0.5)
-    return numbers_at(x, y, scene.crs, base + 100 * list(places.BANDS).index(band)) / 10_000
+    return numbers_at(x, y, scene.crs, base + 100 * list(places.ASSETS).index(band)) / 10_000

@@ -14,7 +14,7 @@ from lulc_utils import data, places
 def test_a_place_is_reflectance_on_one_utm_grid(server):
     server.items = [make_item(server, "A")]
     scene = get(server)
-    assert scene.bands == tuple(places.BANDS) and scene.pixels.dtype == np.float32
+    assert scene.bands == tuple(places.ASSETS) and scene.pixels.dtype == np.float32
     assert scene.crs.to_epsg() == 32632 and scene.date == datetime.date(2023, 7, 1)
     assert scene.transform.a == 10 and scene.transform.e == -10
     assert scene.transform.c % 10 == 0 and scene.transform.f % 10 == 0
