@@ -23,10 +23,9 @@ from pathlib import Path
 import matplotlib
 import numpy as np
 import torch
-from torch.nn import functional as F
 
 from lulc_utils import backbone as vits
-from lulc_utils import evaluate, mapping, maps, plot, raster, simulate
+from lulc_utils import cluster, evaluate, mapping, maps, plot, raster, simulate
 from lulc_utils.mapping.worker import Model
 from lulc_utils.scene import Scene
 
@@ -44,10 +43,10 @@ def named_groups(features: Features, scenes: Sequence[Scene], groups: int, seed:
     Returns a function: one image [3, H, W] -> class of every patch, [h, w] uint8.
     """
     found = features(np.stack([s.pixels for s in scenes]))  # [N, h, w, D]
-    model = evaluate.kmeans(found, groups, seed)
+    model = cluster.kmeans(found, groups, seed)
     truth = evaluate.patch_labels(np.stack([s.labels for s in scenes]), PATCH)  # [N, h, w]
-    counts = evaluate.confusion(truth, evaluate.predict(model, found), len(scenes[0].classes), groups)
-    names = evaluate.match_many(counts)  # a group without a labelled patch stays unlabelled
+    # a group without a labelled patch stays unlabelled
+    names = cluster.names(truth, evaluate.predict(model, found), len(scenes[0].classes), groups, many=True)
     return lambda image: evaluate.apply_match(evaluate.predict(model, features(image[None])[0]), names)
 
 
@@ -57,8 +56,7 @@ def as_model(name: str, classify: Callable, scene: Scene) -> Model:
     def predict(pixels: np.ndarray) -> torch.Tensor:
         patches = torch.from_numpy(classify(pixels).astype(np.int64))  # [h, w]
         votes = (patches[..., None] == torch.arange(len(scene.classes))).float()  # [h, w, K]
-        large = F.interpolate(votes.permute(2, 0, 1)[None], scale_factor=PATCH, mode="bilinear", align_corners=False)
-        return large[0, :, : pixels.shape[1], : pixels.shape[2]]  # [K, H, W], without what padded the last patches
+        return cluster.to_pixels(votes, PATCH, pixels.shape[1:])  # [K, H, W]
 
     return Model(predict, name, classes=scene.classes, bands=scene.bands, resolution=RESOLUTION)
 

@@ -31,11 +31,15 @@ class Projection(NamedTuple):
 
 
 class Prototypes(NamedTuple):
-    """A clustering: projection of the features, centres [K, d] (unit vectors there), loss of every step."""
+    """Groups as in `lulc_utils.cluster`: projection of features, centers [K, d] of length 1, loss of every step."""
 
     projection: Projection
-    centres: torch.Tensor
+    centers: torch.Tensor
     loss: list[float]
+
+    def encode(self, features: torch.Tensor) -> torch.Tensor:
+        """Projected features, [..., D] -> [..., d]."""
+        return (features - self.projection.mean) @ self.projection.axes
 
 
 def fit_projection(features: torch.Tensor, dim: int = 64) -> Projection:
@@ -55,7 +59,12 @@ def fit_projection(features: torch.Tensor, dim: int = 64) -> Projection:
 
 @torch.inference_mode()
 def principal_masks(
-    features: torch.Tensor, *, projection: Projection | None = None, threshold=0.5, cover=0.95, most=40
+    features: torch.Tensor,
+    *,
+    projection: Projection | None = None,
+    threshold: float = 0.5,
+    cover: float = 0.95,
+    most: int = 40,
 ) -> torch.Tensor:
     """Masks of every image, features [N, h, w, D] -> [N, h, w] int64: 0, 1, .. in the order found, -1 = none.
 
@@ -90,9 +99,19 @@ def _seed(x: torch.Tensor, left: torch.Tensor) -> torch.Tensor:
 
 
 def fit(
-    features: torch.Tensor, k: int, *, steps=150, batch_size=16, lr=5e-3, momentum=0.95, temperature=0.1, focus=2.0,
-    threshold=0.5, dim=64, seed=0,
-) -> Prototypes:  # fmt: skip
+    features: torch.Tensor,
+    k: int,
+    *,
+    steps: int = 150,
+    batch_size: int = 16,
+    lr: float = 5e-3,
+    momentum: float = 0.95,
+    temperature: float = 0.1,
+    focus: float = 2.0,
+    threshold: float = 0.5,
+    dim: int = 64,
+    seed: int = 0,
+) -> Prototypes:
     """K clusters of features [N, h, w, D] of the training images (no labels); use them with `predict`.
 
     steps, batch_size, lr  M steps (Adam), images per step; steps=0 leaves k-means by cosine on projected features
@@ -110,18 +129,21 @@ def fit(
     start = KMeans(k, n_init=3, random_state=seed).fit(x.flatten(0, 1).cpu().numpy()).cluster_centers_
     slow = F.normalize(torch.from_numpy(start).to(x), dim=1)  # [K, d]
     fast = slow.clone().requires_grad_()
-    optimiser = torch.optim.Adam([fast], lr)
+    optimizer = torch.optim.Adam([fast], lr)
     generator, loss_curve = torch.Generator().manual_seed(seed), []
     for _ in range(steps):
         chosen = torch.randperm(len(x), generator=generator)[:batch_size].to(x.device)
         part, number = x[chosen], masks[chosen] + 1  # 0 = in no mask
+        # E: the patches of a mask vote, and the mask gets as a whole the class that wins.
         votes = F.one_hot(number).to(x).mT @ (part @ slow.T)  # [B, masks + 1, K]
         label = votes.argmax(2).gather(1, number)  # [B, P]
+        # M: one step towards these classes, on every patch that lies in a mask; patches that are sure count little.
         log_q = (part @ F.normalize(fast, dim=1).T / temperature).log_softmax(2)
         log_q = log_q.gather(2, label[..., None])[..., 0][number > 0]  # of the label, in every masked patch
         loss = -((1 - log_q.exp()) ** focus * log_q).mean()
         (fast.grad,) = torch.autograd.grad(loss, fast)
-        optimiser.step()
+        optimizer.step()
+        # The prototypes that label follow slowly.
         slow = F.normalize(momentum * slow + (1 - momentum) * F.normalize(fast.detach(), dim=1), dim=1)
         loss_curve.append(float(loss.detach()))
     return Prototypes(projection, slow, loss_curve)
@@ -130,7 +152,7 @@ def fit(
 @torch.inference_mode()
 def predict(prototypes: Prototypes, features: torch.Tensor) -> torch.Tensor:
     """The most similar prototype of every patch, features [N, h, w, D] -> [N, h, w] uint8."""
-    clusters = (_unit(features, prototypes.projection) @ prototypes.centres.T).argmax(-1)
+    clusters = (_unit(features, prototypes.projection) @ prototypes.centers.T).argmax(-1)
     return clusters.to(torch.uint8).view(features.shape[:-1])
 
 

@@ -6,7 +6,7 @@ grids [N, h, w, D] and [N, h, w]. Areas of classes from a sample of places: `eva
 
 from lulc_utils.evaluate.intervals import bootstrap, bootstrap_difference, mean_interval, over_seeds, with_interval
 from lulc_utils.evaluate.matching import apply_match, match, match_many
-from lulc_utils.evaluate.probes import kmeans, knn_predict, linear_probe, predict
+from lulc_utils.evaluate.probes import knn_predict, linear_probe, predict
 from lulc_utils.evaluate.scoring import (
     SCORES,
     class_accuracy,
@@ -27,7 +27,6 @@ __all__ = [
     "class_accuracy",
     "confusion",
     "confusions_by_group",
-    "kmeans",
     "knn_predict",
     "leave_groups_out",
     "linear_probe",

@@ -1,9 +1,8 @@
-"""What frozen features know: k-means, a linear probe and k-nearest neighbours."""
+"""What frozen features know: a linear probe and k-nearest neighbours."""
 
 from __future__ import annotations
 
 import numpy as np
-from sklearn.cluster import KMeans
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import Normalizer, StandardScaler
@@ -11,7 +10,7 @@ from sklearn.preprocessing import Normalizer, StandardScaler
 from lulc_utils.scene import UNLABELLED
 
 
-def _rows(features: np.ndarray) -> np.ndarray:
+def as_rows(features: np.ndarray) -> np.ndarray:
     """[..., D] -> [M, D] float32, checked."""
     features = np.asarray(features)
     if features.ndim < 2:
@@ -31,20 +30,7 @@ def _labelled(features: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.
     if not known.any():
         raise ValueError("None of the training samples is labelled.")
     features = np.asarray(features).reshape(-1, np.shape(features)[-1])
-    return _rows(features[known]), labels.ravel()[known].astype(np.int64)
-
-
-def kmeans(features: np.ndarray, k: int, seed: int = 0, *, normalize: bool = False) -> Pipeline:
-    """k-means on features [..., D] (3 restarts); use it with `predict`. Needs no labels.
-
-    normalize=True scales every feature vector to length 1; Euclidean distance then orders as cosine does.
-    ValueError when there are fewer samples than clusters.
-    """
-    rows = _rows(features)
-    if not 1 <= k <= len(rows):
-        raise ValueError(f"{k} clusters cannot be made of {len(rows)} samples.")
-    first = Normalizer() if normalize else "passthrough"
-    return make_pipeline(first, KMeans(k, n_init=3, max_iter=100, random_state=seed)).fit(rows)
+    return as_rows(features[known]), labels.ravel()[known].astype(np.int64)
 
 
 def linear_probe(
@@ -67,8 +53,8 @@ def linear_probe(
 
 
 def predict(model: Pipeline, features: np.ndarray) -> np.ndarray:
-    """Classes or clusters [...] uint8 of features [..., D] by `kmeans` or `linear_probe`."""
-    return model.predict(_rows(features)).reshape(np.shape(features)[:-1]).astype(np.uint8)
+    """Classes or clusters [...] uint8 of features [..., D] by `linear_probe` or `cluster.kmeans`."""
+    return model.predict(as_rows(features)).reshape(np.shape(features)[:-1]).astype(np.uint8)
 
 
 def knn_predict(
@@ -87,7 +73,7 @@ def knn_predict(
     fewer than k. Source: DINO, eval_knn.py (k 20, T 0.07), whose batching fails below 100 test samples.
     """
     bank, labels = _labelled(train, train_labels)
-    queries = _rows(test)
+    queries = as_rows(test)
     if bank.shape[1] != queries.shape[1]:
         raise ValueError(f"Training features have {bank.shape[1]} numbers each, test features {queries.shape[1]}.")
     if k < 1 or temperature <= 0:

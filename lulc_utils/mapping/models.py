@@ -14,11 +14,11 @@ import torch
 from sklearn.base import BaseEstimator
 
 from lulc_utils import backbone as vits
-from lulc_utils import tensors
+from lulc_utils import cluster, tensors
 from lulc_utils.crf import dense_crf
 from lulc_utils.mapping.worker import Model
 from lulc_utils.scene import UNLABELLED, LandCover
-from lulc_utils.stego import Head, Stego, cluster_pixels
+from lulc_utils.stego import Head, Stego
 
 FORMAT = "lulc-utils STEGO map 1"
 
@@ -82,19 +82,17 @@ def stego_model(
     ValueError when a cluster has no class.
     """
     classes = checked_classes(classes)
-    of = np.arange(len(net.centres)) if of_cluster is None else np.asarray(of_cluster, np.int64)
-    if len(of) != len(net.centres) or of.min() < 0 or of.max() >= len(classes):
+    of = np.arange(len(net.centers)) if of_cluster is None else np.asarray(of_cluster, np.int64)
+    if len(of) != len(net.centers) or of.min() < 0 or of.max() >= len(classes):
         raise ValueError(
-            f"Each of the {len(net.centres)} clusters needs a class in 0..{len(classes) - 1}, but of_cluster is "
+            f"Each of the {len(net.centers)} clusters needs a class in 0..{len(classes) - 1}, but of_cluster is "
             f"{of.tolist()}."
         )
-    members = [torch.from_numpy(np.flatnonzero(of == k)) for k in range(len(classes))]
 
     def predict(pixels: np.ndarray) -> torch.Tensor:
         features = vits.patch_features(backbone, pixels[None])
-        clusters = cluster_pixels(net, features, pixels.shape[1:])[0]  # [clusters, h, w]
-        empty = clusters.new_zeros(pixels.shape[1:])
-        p = torch.stack([clusters[m].amax(0) if len(m) else empty for m in members])  # [K, h, w]
+        p = cluster.of_pixels(net, features, pixels.shape[1:])[0]  # [clusters, h, w]
+        p = cluster.as_classes(p, of, len(classes))  # [K, h, w]
         p = p / p.sum(0)
         if crf:
             image = torch.from_numpy(np.ascontiguousarray(pixels))
@@ -102,7 +100,7 @@ def stego_model(
         return p
 
     digest = hashlib.sha256(f"{backbone.weights_hash} {backbone.view} {of.tolist()} {crf}".encode())
-    for key, value in [*sorted(net.head.state_dict().items()), ("centres", net.centres)]:
+    for key, value in [*sorted(net.head.state_dict().items()), ("centres", net.centers)]:
         digest.update(f"{key} {tuple(value.shape)}".encode() + value.detach().cpu().float().numpy().tobytes())
     name = f"STEGO on {backbone.name}{' with CRF' if crf else ''}"
     return Model(predict, name, digest.hexdigest(), classes, bands and tuple(bands), resolution)
@@ -125,8 +123,8 @@ def save_model(
     checked = stego_model(net, backbone, classes, of_cluster, bands=bands, resolution=resolution)
     if not isinstance(net.head, Head):
         raise ValueError(f"Only a head of lulc_utils.stego can be saved, not a {type(net.head).__name__}.")
-    content = {f"head.{key}": value for key, value in net.head.state_dict().items()} | {"centres": net.centres}
-    content["of_cluster"] = torch.as_tensor(range(len(net.centres)) if of_cluster is None else list(of_cluster))
+    content = {f"head.{key}": value for key, value in net.head.state_dict().items()} | {"centres": net.centers}
+    content["of_cluster"] = torch.as_tensor(range(len(net.centers)) if of_cluster is None else list(of_cluster))
     about = {"classes": checked.classes, "bands": checked.bands, "resolution": resolution}
     about |= {"backbone": backbone.name, "backbone hash": backbone.weights_hash}
     return tensors.write(path, content, {"format": FORMAT, "about": json.dumps(about)})

@@ -25,7 +25,7 @@ import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 from tqdm import tqdm
 
-from lulc_utils import backbone, data, evaluate, simulate
+from lulc_utils import backbone, cluster, data, evaluate, simulate
 from lulc_utils.scene import Scene
 
 SIDE, PATCH = 224, 8
@@ -85,8 +85,8 @@ def read(x: np.ndarray, y: np.ndarray, test_x: np.ndarray, test: tuple, n: int) 
         warnings.simplefilter("ignore", ConvergenceWarning)  # the steps are kept: 500 means that it was cut off
         probe = evaluate.linear_probe(x, y, samples=20_000)
     found = {"linear probe": tables(truth, evaluate.predict(probe, test_x), groups, n)}
-    clusters = evaluate.kmeans(x, n)
-    names = evaluate.match(evaluate.confusion(y, evaluate.predict(clusters, x), n))
+    clusters = cluster.kmeans(x, n)
+    names = cluster.names(y, evaluate.predict(clusters, x), n, n)
     found["k-means"] = tables(truth, evaluate.apply_match(evaluate.predict(clusters, test_x), names), groups, n)
     rows, labels = x.reshape(-1, x.shape[-1]), y.ravel()
     bank = np.random.default_rng(0).choice(len(rows), min(10_000, len(rows)), replace=False)

@@ -108,7 +108,7 @@ def test_planted_clusters_are_recovered_in_new_images():
     clusters = primaps.predict(found, new)
     assert clusters.dtype == torch.uint8 and clusters.shape == new.shape[:3]
     assert accuracy(new_labels, clusters.numpy(), 5) > 0.99
-    assert torch.allclose(found.centres.norm(dim=1), torch.ones(5), atol=1e-5)
+    assert torch.allclose(found.centers.norm(dim=1), torch.ones(5), atol=1e-5)
 
 
 def test_steps_move_the_prototypes_and_lower_the_loss():
@@ -116,7 +116,7 @@ def test_steps_move_the_prototypes_and_lower_the_loss():
     before, after = (primaps.fit(features, 5, steps=s) for s in (0, 150))
     assert before.loss == [] and len(after.loss) == 150
     assert np.mean(after.loss[-20:]) < 0.8 * np.mean(after.loss[:20])
-    angle = (before.centres * after.centres).sum(1)
+    angle = (before.centers * after.centers).sum(1)
     assert (angle < 0.999).all() and (angle > 0.7).all()  # they moved, but remain the same clusters
     assert accuracy(labels, primaps.predict(after, features).numpy(), 5) > 0.95
 
@@ -125,8 +125,8 @@ def test_the_same_seed_gives_the_same_prototypes():
     features, _ = planted(noise=1.5)
     before, kept = torch.random.get_rng_state(), features.clone()
     a, b, c = (primaps.fit(features, 5, steps=5, batch_size=4, seed=s) for s in (1, 1, 2))
-    assert torch.equal(a.centres, b.centres) and a.loss == b.loss
-    assert not torch.equal(a.centres, c.centres)
+    assert torch.equal(a.centers, b.centers) and a.loss == b.loss
+    assert not torch.equal(a.centers, c.centers)
     assert torch.equal(torch.random.get_rng_state(), before) and torch.equal(features, kept)
 
 

@@ -1,5 +1,6 @@
 """STEGO against golden numbers of the authors' code, closed forms, brute force and planted clusters."""
 
+import importlib
 import inspect
 import math
 from pathlib import Path
@@ -9,15 +10,19 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from lulc_utils import evaluate, stego
+from lulc_utils import cluster, evaluate, stego
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "stego_11.npz"
 pytestmark = pytest.mark.usefixtures("one_thread")
-SMALL = {"code_dim": 4, "batch_size": 8, "samples": 16, "neighbours": 3, "negatives": 3}
+SMALL = {"code_dim": 4, "batch_size": 8, "samples": 16, "neighbors": 3, "negatives": 3}
 
 
 def seeded(seed=0):
     return torch.Generator().manual_seed(seed)
+
+
+def train(features, clusters, **settings):
+    return stego.train(features, clusters, stego.Settings(**settings))
 
 
 def planted(images=24, side=8, clusters=4, dim=24, noise=1.0, seed=0):
@@ -59,8 +64,8 @@ def data():
 
 @pytest.fixture(scope="module")
 def trained(data, one_thread):
-    shifts = stego.choose_shifts(data[0], 4, neighbours=3)
-    return stego.train(data[0], 4, shifts=shifts, **SMALL)
+    shifts = stego.choose_shifts(data[0], 4, neighbors=3)
+    return train(data[0], 4, shifts=shifts, **SMALL)
 
 
 # ------------------------------------------------------------------------------------------ golden numbers
@@ -95,9 +100,9 @@ def test_golden_code_correspondence(golden):
 
 
 def test_golden_cluster_probe(golden):
-    codes, centres = rows(golden["cluster_x"]), torch.from_numpy(golden["cluster_centres"])  # [2, 25, 10], [7, 10]
-    assert float(stego.cluster_loss(codes, centres)) == pytest.approx(float(golden["cluster_loss"]), abs=1e-5)
-    found = stego.cluster_logits(codes, centres)
+    codes, centers = rows(golden["cluster_x"]), torch.from_numpy(golden["cluster_centres"])  # [2, 25, 10], [7, 10]
+    assert float(stego.cluster_loss(codes, centers)) == pytest.approx(float(golden["cluster_loss"]), abs=1e-5)
+    found = cluster.logits(codes, centers)
     np.testing.assert_allclose(found, rows(golden["cluster_logprobs_alpha2"]), atol=1e-5)
     one_hot = F.one_hot(found.argmax(-1), 7)  # without alpha the authors' probabilities are hard
     assert np.array_equal(one_hot, rows(golden["cluster_probs"]))
@@ -173,11 +178,11 @@ def test_features_take_no_gradient():
     assert f.grad is None and c.grad.abs().max() > 0
 
 
-def test_cluster_loss_is_lowest_on_the_centres_and_logits_are_probabilities():
-    centres = torch.linalg.qr(torch.randn(5, 5, generator=seeded()))[0]
-    assert float(stego.cluster_loss(3 * centres, centres)) == pytest.approx(-1, abs=1e-6)
-    assert float(stego.cluster_loss(-centres, centres)) == pytest.approx(0, abs=1e-6)  # another one is nearer
-    logits = stego.cluster_logits(centres, centres, alpha=2.0)
+def test_cluster_loss_is_lowest_on_the_centers_and_logits_are_probabilities():
+    centers = torch.linalg.qr(torch.randn(5, 5, generator=seeded()))[0]
+    assert float(stego.cluster_loss(3 * centers, centers)) == pytest.approx(-1, abs=1e-6)
+    assert float(stego.cluster_loss(-centers, centers)) == pytest.approx(0, abs=1e-6)  # another one is nearer
+    logits = cluster.logits(centers, centers, alpha=2.0)
     assert torch.allclose(logits.exp().sum(-1), torch.ones(5))
     expected = 2 * torch.eye(5) - math.log(math.exp(2) + 4)
     assert torch.allclose(logits, expected, atol=1e-5)
@@ -189,7 +194,7 @@ def test_cluster_loss_is_lowest_on_the_centres_and_logits_are_probabilities():
 def test_head_at_sampled_positions_is_the_full_maps_head_there(data):
     """What the speed rests on: the head treats each patch by itself, so it is needed only where a step looks."""
     features, _ = data
-    head, _ = stego._initial(features.shape[-1], 5, 2, 0)
+    head, _ = stego.initial(features.shape[-1], 5, 2, 0)
     channels = features.permute(0, 3, 1, 2)  # as the authors' 1 x 1 convolutions see it
     first, _, last = head.nonlinear
     hidden = F.conv2d(channels, first.weight[..., None, None], first.bias).relu()
@@ -198,14 +203,14 @@ def test_head_at_sampled_positions_is_the_full_maps_head_there(data):
     full = full.permute(0, 2, 3, 1)  # [N, h, w, C]
     assert torch.allclose(head(features), full, atol=1e-5)
     flat, images = features.flatten(1, 2), torch.tensor([3, 0, 3])
-    seen, codes = stego._draw(flat, images, head, 10, 0.0, seeded(4))
+    seen, codes = stego.draw(flat, images, head, 10, 0.0, seeded(4))
     place = stego.positions(3, flat.shape[1], 10, seeded(4))
     assert torch.equal(seen, flat[images[:, None], place])
     assert torch.allclose(codes, full.flatten(1, 2)[images[:, None], place], atol=1e-5)
 
 
 def test_each_branch_drops_numbers_of_its_own():
-    head, _ = stego._initial(6, 3, 2, 0)
+    head, _ = stego.initial(6, 3, 2, 0)
     x, zero = torch.randn(1, 4, 6, generator=seeded()), torch.zeros(1, 4, 6)
     assert torch.allclose(head(x, (x, zero)), head.linear(x) + head.nonlinear(zero), atol=1e-6)
     assert torch.allclose(head(x, (zero, x)), head.linear(zero) + head.nonlinear(x), atol=1e-6)
@@ -240,7 +245,7 @@ def test_nearest_images_equal_brute_force_and_repeat(data):
     assert torch.equal(stego.nearest_images(features, 5), found)
     twins = features[:1].expand(4, -1, -1, -1)  # even among copies never itself
     assert all(i not in near for i, near in enumerate(stego.nearest_images(twins, 3).tolist()))
-    with pytest.raises(ValueError, match="24 neighbours need more than 24 images"):
+    with pytest.raises(ValueError, match="24 neighbors need more than 24 images"):
         stego.nearest_images(features, 24)
 
 
@@ -277,42 +282,43 @@ def test_same_seed_same_weights_and_the_global_random_state_stays(data):
     features, _ = data
     torch.manual_seed(5)
     before = torch.random.get_rng_state()
-    first = stego.train(features, 3, epochs=2, seed=1, **SMALL)
+    first = train(features, 3, epochs=2, seed=1, **SMALL)
     assert torch.equal(torch.random.get_rng_state(), before)
     torch.manual_seed(6)
-    again = stego.train(features, 3, epochs=2, seed=1, **SMALL)
-    other = stego.train(features, 3, epochs=2, seed=2, **SMALL)
-    assert same(first, again) and torch.equal(first.centres, again.centres) and first.history == again.history
+    again = train(features, 3, epochs=2, seed=1, **SMALL)
+    other = train(features, 3, epochs=2, seed=2, **SMALL)
+    assert same(first, again) and torch.equal(first.centers, again.centers) and first.history == again.history
     assert not same(first, other)
 
 
 def test_the_seed_draws_more_than_the_weights(data, monkeypatch):
     """Two seeds from the same first head: batches, positions and dropout differ, too."""
-    initial = stego._initial
-    monkeypatch.setattr(stego, "_initial", lambda dim, code, clusters, seed: initial(dim, code, clusters, 0))
-    assert not same(*(stego.train(data[0], 3, epochs=1, seed=s, **SMALL) for s in (1, 2)))
+    initial = stego.initial
+    module = importlib.import_module("lulc_utils.stego.train")  # stego.train is the function
+    monkeypatch.setattr(module, "initial", lambda dim, code, clusters, seed: initial(dim, code, clusters, 0))
+    assert not same(*(train(data[0], 3, epochs=1, seed=s, **SMALL) for s in (1, 2)))
 
 
 def test_training_leaves_features_alone_and_the_head_frozen(data, trained):
     features, _ = data
     copy = features.clone()
-    found = stego.train(features, 2, epochs=1, **SMALL)
+    found = train(features, 2, epochs=1, **SMALL)
     assert torch.equal(features, copy)
     assert not found.head.training and not any(p.requires_grad for p in found.head.parameters())
-    assert found.centres.shape == (2, 4) and not found.centres.requires_grad
+    assert found.centers.shape == (2, 4) and not found.centers.requires_grad
 
 
 def test_loss_falls_and_the_history_adds_up(trained):
     assert len(trained.history) == 10
     for record in trained.history:
-        assert set(record) == {"itself", "neighbour", "random", "probe", "loss"}
-        total = record["itself"] + record["neighbour"] + record["random"]
+        assert set(record) == {"itself", "neighbor", "random", "probe", "loss"}
+        total = record["itself"] + record["neighbor"] + record["random"]
         assert record["loss"] == pytest.approx(total, abs=1e-9)
     assert trained.history[-1]["loss"] < trained.history[0]["loss"] - 0.02
 
 
 def test_the_probe_learns_on_codes_that_stand_still(data):
-    found = stego.train(data[0], 4, lr=0.0, probe_lr=0.02, epochs=12, **SMALL)
+    found = train(data[0], 4, lr=0.0, probe_lr=0.02, epochs=12, **SMALL)
     assert found.history[-1]["probe"] < found.history[0]["probe"] - 0.05
 
 
@@ -320,17 +326,17 @@ def test_the_history_is_the_weighted_loss_of_the_authors():
     """One step with lr 0 on all patches of all images, without dropout: the terms can be written down."""
     features, _ = planted(images=2, side=3)
     shifts, weights = stego.Shifts(0.1, 0.2, 0.3), (0.5, 0.25, 2.0)
-    found = stego.train(
+    found = train(
         features, 2, code_dim=3, shifts=shifts, weights=weights, epochs=1, batch_size=2, samples=9,
-        neighbours=1, negatives=1, dropout=0.0, lr=0.0, probe_lr=0.0, seed=3,
+        neighbors=1, negatives=1, dropout=0.0, lr=0.0, probe_lr=0.0, seed=3,
     )  # fmt: skip
-    head, centres = stego._initial(features.shape[-1], 3, 2, 3)
+    head, centers = stego.initial(features.shape[-1], 3, 2, 3)
     x, y = features.flatten(1, 2), features.flatten(1, 2).flip(0)  # each image's only other one is both
     expected = {
         name: weight * stego.correspondence_loss(x, z, head(x), head(z), shift).item()
         for name, weight, shift, z in zip(shifts._fields, weights, shifts, (x, y, y), strict=True)
     }
-    expected["probe"] = stego.cluster_loss(head(x), centres).item()
+    expected["probe"] = stego.cluster_loss(head(x), centers).item()
     for name, value in expected.items():
         assert found.history[0][name] == pytest.approx(value, abs=1e-5), name
     assert torch.equal(found.head.linear.weight, head.linear.weight)
@@ -339,11 +345,11 @@ def test_the_history_is_the_weighted_loss_of_the_authors():
 def test_negatives_are_averaged_not_added():
     """Uncentred, two negatives of three images are all ordered pairs of different images, each once."""
     features, _ = planted(images=3, side=3)
-    found = stego.train(
+    found = train(
         features, 2, code_dim=3, weights=(1, 0, 2), center=False, epochs=1, batch_size=3, samples=9, negatives=2,
         dropout=0.0, lr=0.0,
     )  # fmt: skip
-    head, x = stego._initial(features.shape[-1], 3, 2, 0)[0], features.flatten(1, 2)
+    head, x = stego.initial(features.shape[-1], 3, 2, 0)[0], features.flatten(1, 2)
     pairs = [stego.correspondence_loss(x, y, head(x), head(y), 0.46, False) for y in (x.roll(1, 0), x.roll(2, 0))]
     assert found.history[0]["random"] == pytest.approx(2 * torch.stack(pairs).mean().item(), abs=1e-5)
 
@@ -351,15 +357,15 @@ def test_negatives_are_averaged_not_added():
 def test_planted_clusters_are_recovered(data, trained):
     features, labels = data
     net = stego.with_clusters(trained, features, 4)
-    found = stego.cluster_patches(net, features)
+    found = cluster.of_patches(net, features)
     assert found.shape == labels.shape and found.dtype == np.uint8
     assert matched_accuracy(found, labels.numpy(), 4) > 0.95
     fresh, truth = planted(images=12 * len(features) // 8)
     assert not torch.equal(fresh[0], features[0])  # other noise, and the last twelve images mix anew
-    assert matched_accuracy(stego.cluster_patches(net, fresh[-12:]), truth[-12:].numpy(), 4) > 0.95
-    head, centres = stego._initial(features.shape[-1], 4, 4, 0)
-    untrained = stego.with_clusters(stego.Stego(head, centres, []), features, 4)
-    assert matched_accuracy(stego.cluster_patches(untrained, features), labels.numpy(), 4) < 0.9  # or it says nothing
+    assert matched_accuracy(cluster.of_patches(net, fresh[-12:]), truth[-12:].numpy(), 4) > 0.95
+    head, centers = stego.initial(features.shape[-1], 4, 4, 0)
+    untrained = stego.with_clusters(stego.Stego(head, centers, []), features, 4)
+    assert matched_accuracy(cluster.of_patches(untrained, features), labels.numpy(), 4) < 0.9  # or it says nothing
 
 
 def test_training_brings_patches_of_a_cluster_together(data, trained):
@@ -371,37 +377,33 @@ def test_training_brings_patches_of_a_cluster_together(data, trained):
         equal = labels.flatten()[:, None] == labels.flatten()
         return float(s[equal].mean() - s[~equal].mean())
 
-    assert contrast(stego.codes(trained, features)) > contrast(features) + 0.3
+    assert contrast(trained.encode(features)) > contrast(features) + 0.3
 
 
 def test_the_probe_does_not_influence_the_head(data):
     features, _ = data
-    one, other = (stego.train(features, 3, epochs=2, probe_lr=rate, **SMALL) for rate in (0.0, 0.5))
-    assert same(one, other) and not torch.equal(one.centres, other.centres)
-    assert same(one, stego.train(features, 6, epochs=2, **SMALL))  # nor does the number of clusters
+    one, other = (train(features, 3, epochs=2, probe_lr=rate, **SMALL) for rate in (0.0, 0.5))
+    assert same(one, other) and not torch.equal(one.centers, other.centers)
+    assert same(one, train(features, 6, epochs=2, **SMALL))  # nor does the number of clusters
 
 
 def test_terms_of_weight_zero_have_no_effect(data):
     features, _ = data
-    few = {**SMALL, "batch_size": 4, "neighbours": 7}
-    found = stego.train(features[:4], 2, epochs=1, weights=(1, 0, 1), **few)  # too few images for neighbours
-    assert found.history[0]["neighbour"] == 0
-    a, b = (
-        stego.train(features, 2, epochs=1, weights=(1, 1, 0), shifts=stego.Shifts(random=r), **SMALL) for r in (0, 5)
-    )
+    few = {**SMALL, "batch_size": 4, "neighbors": 7}
+    found = train(features[:4], 2, epochs=1, weights=(1, 0, 1), **few)  # too few images for neighbors
+    assert found.history[0]["neighbor"] == 0
+    a, b = (train(features, 2, epochs=1, weights=(1, 1, 0), shifts=stego.Shifts(random=r), **SMALL) for r in (0, 5))
     assert same(a, b)
-    c, d = (
-        stego.train(features, 2, epochs=1, weights=(1, 1, 1), shifts=stego.Shifts(random=r), **SMALL) for r in (0, 5)
-    )
+    c, d = (train(features, 2, epochs=1, weights=(1, 1, 1), shifts=stego.Shifts(random=r), **SMALL) for r in (0, 5))
     assert not same(c, d)
 
 
 def test_arrays_and_half_precision_are_taken(data):
     features, _ = data
-    one = stego.train(features, 2, epochs=1, **SMALL)
-    assert same(one, stego.train(features.numpy(), 2, epochs=1, **SMALL))
-    assert same(one, stego.train(features.double(), 2, epochs=1, **SMALL))
-    stego.train(features.half(), 2, epochs=1, **SMALL)
+    one = train(features, 2, epochs=1, **SMALL)
+    assert same(one, train(features.numpy(), 2, epochs=1, **SMALL))
+    assert same(one, train(features.double(), 2, epochs=1, **SMALL))
+    train(features.half(), 2, epochs=1, **SMALL)
 
 
 # ------------------------------------------------------------------------------------------------ shifts
@@ -409,11 +411,11 @@ def test_arrays_and_half_precision_are_taken(data):
 
 def test_choose_shifts_repeats_and_needs_no_labels(data):
     features, _ = data
-    found = stego.choose_shifts(features, 4, neighbours=3, seed=1)
-    assert found == stego.choose_shifts(features, 4, neighbours=3, seed=1)
+    found = stego.choose_shifts(features, 4, neighbors=3, seed=1)
+    assert found == stego.choose_shifts(features, 4, neighbors=3, seed=1)
     assert isinstance(found, stego.Shifts) and np.isfinite(found).all()
     assert not {"labels", "truth"} & set(inspect.signature(stego.choose_shifts).parameters)
-    closer = stego.choose_shifts(features, 2, neighbours=3, seed=1)  # fewer, larger clusters: more pairs attract
+    closer = stego.choose_shifts(features, 2, neighbors=3, seed=1)  # fewer, larger clusters: more pairs attract
     assert all(a < b for a, b in zip(closer, found, strict=True))
 
 
@@ -426,16 +428,16 @@ def test_shares_of_pairs_are_those_of_the_planted_clusters(data):
         np.mean([float(parts[i] @ parts[j]) for i in range(len(parts)) for j in near[i]]),
         float((parts.mean(0) ** 2).sum()),
     )
-    share = stego.same_cluster_shares(features, 4, neighbours=3)
+    share = stego.same_cluster_shares(features, 4, neighbors=3)
     assert share == pytest.approx(expected, abs=0.02)
     assert share.itself > share.random + 0.1  # or the test says nothing
 
 
 def test_as_many_pairs_attract_as_share_a_cluster():
     features, _ = planted(images=64, side=6)
-    shifts = np.mean([stego.choose_shifts(features, 4, neighbours=3, seed=s) for s in range(6)], 0)
-    share = stego.same_cluster_shares(features, 4, neighbours=3)
-    draws = [stego.sampled_correspondences(features, neighbours=3, seed=s) for s in range(10, 20)]  # other pairs
+    shifts = np.mean([stego.choose_shifts(features, 4, neighbors=3, seed=s) for s in range(6)], 0)
+    share = stego.same_cluster_shares(features, 4, neighbors=3)
+    draws = [stego.sampled_correspondences(features, neighbors=3, seed=s) for s in range(10, 20)]  # other pairs
     for name, shift, expected in zip(share._fields, shifts, share, strict=True):
         attracting = np.mean([(drawn[name] > shift).mean() for drawn in draws])
         assert attracting == pytest.approx(expected, abs=0.03), name
@@ -443,12 +445,12 @@ def test_as_many_pairs_attract_as_share_a_cluster():
 
 def test_sampled_correspondences_are_centred_cosines_of_few_images(data):
     features, _ = data
-    found = stego.sampled_correspondences(features, images=5, samples=7, neighbours=3)
+    found = stego.sampled_correspondences(features, images=5, samples=7, neighbors=3)
     assert list(found) == list(stego.Shifts._fields)
     sizes = {name: values.shape for name, values in found.items()}
     one = 5 * 7 * 7
-    assert sizes == {"itself": (one,), "neighbour": (one,), "random": (4 * one,)}  # every other image is a partner
-    rows = found["neighbour"].reshape(5, 7, 7).mean(-1)
+    assert sizes == {"itself": (one,), "neighbor": (one,), "random": (4 * one,)}  # every other image is a partner
+    rows = found["neighbor"].reshape(5, 7, 7).mean(-1)
     assert np.allclose(rows, rows.mean(), atol=1e-6)
     assert found["itself"].max() > 0.4  # the patch itself is among its pairs
 
@@ -459,48 +461,48 @@ def test_sampled_correspondences_are_centred_cosines_of_few_images(data):
 @pytest.fixture(scope="module")
 def tiny():
     """An untrained head for 6 numbers, and two maps [2, 4, 5, 6]: of an image and of its mirror image."""
-    head, centres = stego._initial(6, 3, 4, 0)
+    head, centers = stego.initial(6, 3, 4, 0)
     features, mirrored = torch.randn(2, 2, 4, 5, 6, generator=seeded(8))
-    return stego.Stego(head.eval().requires_grad_(False), centres, []), features, mirrored
+    return stego.Stego(head.eval().requires_grad_(False), centers, []), features, mirrored
 
 
 def test_probabilities_of_pixels_sum_to_one(tiny):
     net, features, _ = tiny
-    found = stego.cluster_pixels(net, features, (31, 17))
+    found = cluster.of_pixels(net, features, (31, 17))
     assert found.shape == (2, 4, 31, 17) and found.min() >= 0
     assert torch.allclose(found.sum(1), torch.ones(2, 31, 17), atol=1e-5)
 
 
 def test_pixels_of_the_patch_grid_are_the_patches(tiny):
     net, features, _ = tiny
-    found = stego.cluster_pixels(net, features, (4, 5))
-    expected = stego.cluster_logits(stego.codes(net, features), net.centres).exp().permute(0, 3, 1, 2)
+    found = cluster.of_pixels(net, features, (4, 5))
+    expected = cluster.logits(net.encode(features), net.centers).exp().permute(0, 3, 1, 2)
     assert torch.allclose(found, expected, atol=1e-6)
-    assert np.array_equal(found.argmax(1), stego.cluster_patches(net, features))
+    assert np.array_equal(found.argmax(1), cluster.of_patches(net, features))
 
 
 def test_constant_features_give_constant_maps(tiny):
     net, features, _ = tiny
-    found = stego.cluster_pixels(net, features[:, :1, :1].expand(2, 4, 5, 6), (16, 20))
+    found = cluster.of_pixels(net, features[:, :1, :1].expand(2, 4, 5, 6), (16, 20))
     assert torch.allclose(found, found[..., :1, :1].expand_as(found), atol=1e-6)
 
 
 def test_averaging_with_the_mirror_image_is_symmetric(tiny):
     net, features, mirrored = tiny
-    one = stego.cluster_pixels(net, features, (16, 20), flipped=mirrored)
-    other = stego.cluster_pixels(net, mirrored, (16, 20), flipped=features)
+    one = cluster.of_pixels(net, features, (16, 20), flipped=mirrored)
+    other = cluster.of_pixels(net, mirrored, (16, 20), flipped=features)
     assert torch.allclose(other.flip(-1), one, atol=1e-5)
-    alone = stego.cluster_pixels(net, features, (16, 20))
+    alone = cluster.of_pixels(net, features, (16, 20))
     assert not torch.allclose(one, alone, atol=1e-2)
-    assert torch.allclose(stego.cluster_pixels(net, features, (16, 20), flipped=features.flip(2)), alone, atol=1e-5)
+    assert torch.allclose(cluster.of_pixels(net, features, (16, 20), flipped=features.flip(2)), alone, atol=1e-5)
 
 
 def test_with_clusters_repeats_and_keeps_the_head(data, trained):
     features, _ = data
     one, again = (stego.with_clusters(trained, features, 6, seed=2) for _ in range(2))
-    assert torch.equal(one.centres, again.centres) and one.head is trained.head
-    assert one.centres.shape == (6, 4)
-    assert torch.allclose(one.centres.norm(dim=1), torch.ones(6), atol=1e-5)
+    assert torch.equal(one.centers, again.centers) and one.head is trained.head
+    assert one.centers.shape == (6, 4)
+    assert torch.allclose(one.centers.norm(dim=1), torch.ones(6), atol=1e-5)
 
 
 # ------------------------------------------------------------------------------------------------ bad input
@@ -511,9 +513,9 @@ def test_features_that_are_not_finite_are_refused(data, trained, value):
     features = data[0].clone()
     features[3, 1, 2, 0] = value
     for use in (
-        lambda: stego.train(features, 3, **SMALL),
-        lambda: stego.choose_shifts(features, 3, neighbours=3),
-        lambda: stego.sampled_correspondences(features, neighbours=3),
+        lambda: train(features, 3, **SMALL),
+        lambda: stego.choose_shifts(features, 3, neighbors=3),
+        lambda: stego.sampled_correspondences(features, neighbors=3),
         lambda: stego.with_clusters(trained, features, 3),
     ):
         with pytest.raises(ValueError, match="The features hold NaN or infinite values"):
@@ -523,36 +525,36 @@ def test_features_that_are_not_finite_are_refused(data, trained, value):
 @pytest.mark.parametrize("shape", [(24, 8, 24), (0, 8, 8, 24), (24,)])
 def test_features_of_another_shape_are_refused(shape):
     with pytest.raises(ValueError, match=r"must be \[images, rows, columns, numbers\], not \("):
-        stego.train(torch.zeros(shape), 3)
+        train(torch.zeros(shape), 3)
 
 
 @pytest.mark.parametrize(
     "options, message",
     [
         ({"batch_size": 25}, "A batch of 25 needs as many images, but there are 24; lower batch_size"),
-        ({"batch_size": 0}, "A batch of 0"),
-        ({"neighbours": 24}, "24 neighbours need more than 24 images; give more or ask for fewer"),
+        ({"batch_size": 0}, "batch_size must be a whole number of at least 1, not 0"),
+        ({"neighbors": 24}, "24 neighbors need more than 24 images; give more or ask for fewer"),
         ({"negatives": 8}, "8 different other images need a batch of at least 9, not 8"),
         ({"clusters": 1}, "at least 2 clusters"),
-        ({"code_dim": 0}, "1 number per code"),
-        ({"epochs": 0}, "1 epoch"),
-        ({"samples": 1}, "2 samples per image"),
+        ({"code_dim": 0}, "code_dim must be a whole number of at least 1"),
+        ({"epochs": 0}, "epochs must be a whole number of at least 1"),
+        ({"samples": 1}, "samples must be a whole number of at least 2"),
     ],
 )
 def test_impossible_options_get_one_sentence(data, options, message):
     with pytest.raises(ValueError, match=message) as error:
-        stego.train(data[0], **{"clusters": 3, **SMALL, **options})
+        train(data[0], **{"clusters": 3, **SMALL, **options})
     assert "\n" not in str(error.value)
 
 
 def test_codes_refuse_what_the_head_was_not_trained_on(data):
     features, _ = data
-    trained = stego.train(features, 4, epochs=1, batch_size=8, neighbours=3, code_dim=4)
+    trained = train(features, 4, epochs=1, batch_size=8, neighbors=3, code_dim=4)
     with pytest.raises(ValueError, match="trained on features of"):
-        stego.codes(trained, features[..., :-1])
+        trained.encode(features[..., :-1])
     with pytest.raises(ValueError, match="NaN"):
-        stego.cluster_patches(trained, torch.full_like(features, float("nan")))
+        cluster.of_patches(trained, torch.full_like(features, float("nan")))
     with pytest.raises(ValueError, match="mirrored"):
-        stego.cluster_pixels(trained, features, (16, 16), flipped=features[:1])
+        cluster.of_pixels(trained, features, (16, 16), flipped=features[:1])
     with pytest.raises(ValueError, match="dropout"):
-        stego.train(features, 4, dropout=1.0)
+        train(features, 4, dropout=1.0)

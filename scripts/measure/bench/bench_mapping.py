@@ -59,8 +59,8 @@ CHEAP = mapping.Model(by_brightness, "brightness", "bench", AERIAL_CLASSES)
 def embedded_stego() -> mapping.Model:
     """The embedded backbone with a head that was never trained: it costs the same."""
     net = backbone.load("embedded")
-    head, centres = stego._initial(net.dim, 24, len(AERIAL_CLASSES), seed=0)
-    return mapping.stego_model(stego.Stego(head.eval().requires_grad_(False), centres, []), net, AERIAL_CLASSES)
+    head, centers = stego.initial(net.dim, 24, len(AERIAL_CLASSES), seed=0)
+    return mapping.stego_model(stego.Stego(head.eval().requires_grad_(False), centers, []), net, AERIAL_CLASSES)
 
 
 def bare(source: Path, model: mapping.Model, window: int, overlap: int) -> None:

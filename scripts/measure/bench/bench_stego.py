@@ -15,7 +15,7 @@ import torch
 from bench_rows import Row, seconds
 from torch.nn import functional as F
 
-from lulc_utils import backbone, evaluate, simulate, stego
+from lulc_utils import backbone, cluster, evaluate, simulate, stego
 
 IMAGES, SIZE, BATCH, SIDE, CODE, CLASSES, EPOCHS = 32, 224, 16, 11, 24, 7, 15
 LR, PROBE_LR, DROPOUT = 3e-3, 5e-3, 0.1  # the defaults of stego.train
@@ -41,10 +41,10 @@ def reference(
 ) -> tuple[stego.Stego, Callable]:
     """(what is trained, a function that does one step), the authors' way; `look_up` gives features of images."""
     torch.manual_seed(seed)
-    head, centres = stego._initial(dim, CODE, CLASSES, seed)
-    centres.requires_grad_()
-    optimiser = torch.optim.Adam(
-        [{"params": head.parameters(), "lr": LR}, {"params": [centres], "lr": PROBE_LR}], foreach=True
+    head, centers = stego.initial(dim, CODE, CLASSES, seed)
+    centers.requires_grad_()
+    optimizer = torch.optim.Adam(
+        [{"params": head.parameters(), "lr": LR}, {"params": [centers], "lr": PROBE_LR}], foreach=True
     )
 
     def step() -> float:
@@ -63,13 +63,13 @@ def reference(
             third = [sampled(t, two) for t in maps]
             term = stego.correspondence_loss(first[0], third[0], first[1], third[1], shifts[2])
             loss = loss + stego.WEIGHTS[2] / stego.NEGATIVES * term
-        probe = stego.cluster_loss(codes.detach().permute(0, 2, 3, 1), centres)
-        optimiser.zero_grad()
+        probe = stego.cluster_loss(codes.detach().permute(0, 2, 3, 1), centers)
+        optimizer.zero_grad()
         (loss + probe).backward()
-        optimiser.step()
+        optimizer.step()
         return float(loss.detach())
 
-    return stego.Stego(head, centres, []), step
+    return stego.Stego(head, centers, []), step
 
 
 def quality(net: stego.Stego, features: torch.Tensor, truth: np.ndarray, shifts: stego.Shifts) -> tuple[float, float]:
@@ -77,16 +77,15 @@ def quality(net: stego.Stego, features: torch.Tensor, truth: np.ndarray, shifts:
     g, flat, head = torch.Generator().manual_seed(99), features.flatten(1, 2), net.head.eval().requires_grad_(False)
     near = stego.nearest_images(features)[:, 0]
     x, y, z = (
-        stego._draw(flat, who, head, SIDE**2, 0.0, g)
+        stego.draw(flat, who, head, SIDE**2, 0.0, g)
         for who in (torch.arange(len(flat)), near, torch.randperm(len(flat), generator=g))
     )
     loss = sum(
         weight * float(stego.correspondence_loss(x[0], other[0], x[1], other[1], shift))
         for weight, shift, other in zip(stego.WEIGHTS, shifts, (x, y, z), strict=True)
     )
-    found = stego.cluster_patches(stego.with_clusters(net, features, CLASSES), features)
-    counts = evaluate.confusion(truth, found, CLASSES, CLASSES)
-    found = evaluate.apply_match(found, evaluate.match(counts))
+    found = cluster.of_patches(stego.with_clusters(net, features, CLASSES), features)
+    found = evaluate.apply_match(found, cluster.names(truth, found, CLASSES, CLASSES))
     return loss, evaluate.scores(evaluate.confusion(truth, found, CLASSES))["miou"]
 
 
@@ -100,10 +99,9 @@ def run() -> list[Row]:
     near, shifts = stego.nearest_images(features), stego.choose_shifts(features, CLASSES)
 
     def ours(epochs: int, seed: int = 0) -> stego.Stego:
-        return stego.train(
-            features, CLASSES, code_dim=CODE, shifts=shifts, epochs=epochs, batch_size=BATCH, samples=SIDE**2,
-            dropout=DROPOUT, lr=LR, probe_lr=PROBE_LR, seed=seed,
-        )  # fmt: skip
+        settings = {"batch_size": BATCH, "samples": SIDE**2, "dropout": DROPOUT, "lr": LR, "probe_lr": PROBE_LR}
+        settings |= {"code_dim": CODE, "shifts": shifts, "epochs": epochs, "seed": seed}
+        return stego.train(features, CLASSES, stego.Settings(**settings))
 
     def theirs(look_up: Callable, groups: int) -> Callable:
         return reference(look_up, near, shifts, vit.dim, groups=groups)[1]

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lulc_utils import evaluate
+from lulc_utils import cluster, evaluate
 from lulc_utils.scene import UNLABELLED
 
 GOLDEN = Path(__file__).parents[2] / "golden"
@@ -44,10 +44,10 @@ def test_probe_and_kmeans_recover_blobs_and_repeat_exactly(rng):
     again = evaluate.linear_probe(features, labels)
     assert (again[-1].coef_ == probe[-1].coef_).all()
     for normalize in (False, True):
-        clusters = evaluate.predict(evaluate.kmeans(features, 3, 1, normalize=normalize), features)
+        clusters = evaluate.predict(cluster.kmeans(features, 3, 1, normalize=normalize), features)
         mapping = evaluate.match(evaluate.confusion(labels, clusters, 3, 3))
         assert (evaluate.apply_match(clusters, mapping) == labels).mean() > 0.99
-    a, b = (evaluate.kmeans(features, 3, 1)[-1].cluster_centers_ for _ in range(2))
+    a, b = (cluster.kmeans(features, 3, 1)[-1].cluster_centers_ for _ in range(2))
     assert (a == b).all()
 
 
@@ -55,7 +55,7 @@ def test_kmeans_normalize_looks_at_directions_only(rng):
     angle = np.repeat([0.2, 1.3], 50)
     length = np.tile([1, 60], 50)
     features = length[:, None] * np.stack([np.cos(angle), np.sin(angle)], 1)
-    clusters = evaluate.predict(evaluate.kmeans(features, 2, normalize=True), features)
+    clusters = evaluate.predict(cluster.kmeans(features, 2, normalize=True), features)
     assert len(set(clusters[:50])) == len(set(clusters[50:])) == 1 and clusters[0] != clusters[-1]
 
 
@@ -86,10 +86,10 @@ def test_bad_features_get_one_sentence(rng):
     with pytest.raises(ValueError, match="cannot go with labels"):
         evaluate.linear_probe(features, labels[:2])
     with pytest.raises(ValueError, match="65 clusters cannot be made of 64"):
-        evaluate.kmeans(features[0], 65)
+        cluster.kmeans(features[0], 65)
     features[1, 2, 3, 4] = np.nan
     for call in (
-        lambda: evaluate.kmeans(features, 3),
+        lambda: cluster.kmeans(features, 3),
         lambda: evaluate.linear_probe(features, labels),
         lambda: evaluate.knn_predict(features[:1], labels[:1], features),
     ):

@@ -15,7 +15,7 @@ from rasterio.enums import ColorInterp
 from rasterio.transform import from_origin
 from sklearn.linear_model import LogisticRegression, RidgeClassifier
 
-from lulc_utils import backbone, mapping, raster, stego
+from lulc_utils import backbone, cluster, mapping, raster, stego
 from lulc_utils.mapping import worker as windows
 from lulc_utils.scene import UNLABELLED, LandCover, Scene
 
@@ -578,8 +578,8 @@ def test_a_scikit_learn_classifier_maps_its_own_classes(tmp_path):
 def trained():
     """An untrained backbone and head: what is tested is the way to the map, not its quality."""
     vit = backbone.load("random")
-    head, centres = stego._initial(vit.dim, 6, 4, seed=0)
-    return stego.Stego(head.eval().requires_grad_(False), centres, []), vit
+    head, centers = stego.initial(vit.dim, 6, 4, seed=0)
+    return stego.Stego(head.eval().requires_grad_(False), centers, []), vit
 
 
 def test_a_stego_map_shows_the_class_of_the_nearest_cluster(tmp_path, trained):
@@ -587,7 +587,7 @@ def test_a_stego_map_shows_the_class_of_the_nearest_cluster(tmp_path, trained):
     pixels, of = noise(64, 80), np.array([2, 0, 2, 1])
     model = mapping.stego_model(net, vit, CLASSES, of)
     out = do(write(tmp_path / "a.tif", pixels, photometric="rgb"), tmp_path / "m.tif", model)
-    clusters = stego.cluster_pixels(net, backbone.patch_features(vit, pixels[None]), (64, 80))[0].argmax(0).numpy()
+    clusters = cluster.of_pixels(net, backbone.patch_features(vit, pixels[None]), (64, 80))[0].argmax(0).numpy()
     np.testing.assert_array_equal(classes_of(out), of[clusters])
     assert torch.allclose(model(pixels).sum(0), torch.ones(64, 80))
     crf = mapping.stego_model(net, vit, CLASSES, of, crf=True)
@@ -625,8 +625,8 @@ def test_a_saved_model_comes_back_the_same(tmp_path, trained):
 @pytest.fixture
 def saved(tmp_path):
     vit = backbone.load("embedded")
-    head, centres = stego._initial(vit.dim, 6, 3, seed=0)
-    net = stego.Stego(head.eval().requires_grad_(False), centres, [])
+    head, centers = stego.initial(vit.dim, 6, 3, seed=0)
+    net = stego.Stego(head.eval().requires_grad_(False), centers, [])
     return mapping.save_model(tmp_path / "model.safetensors", net, vit, CLASSES)
 
 

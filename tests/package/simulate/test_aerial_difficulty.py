@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from lulc_utils import evaluate, simulate
+from lulc_utils import cluster, evaluate, simulate
 from lulc_utils.backbone import raw_color
 
 PATCH = 8
@@ -49,7 +49,7 @@ def test_colour_alone_is_not_enough_for_a_linear_probe(train, test):
 
 def test_colour_alone_does_not_cluster_into_classes(train, test):
     features = raw_color(train[0], PATCH).numpy()
-    clusters = evaluate.kmeans(features, CLASSES)
+    clusters = cluster.kmeans(features, CLASSES)
     counts = evaluate.confusion(train[1], evaluate.predict(clusters, features), CLASSES, CLASSES)
     found = evaluate.predict(clusters, raw_color(test[0], PATCH).numpy())
     assert evaluate.miou(test[1], evaluate.apply_match(found, evaluate.match(counts)), CLASSES) <= 0.25
