@@ -12,8 +12,6 @@ import pytest
 import run_chapters
 from main_result import SENTENCES, main_result
 
-SCRIPT = str(run_chapters.ROOT / "scripts" / "tools" / "run_chapters.py")
-
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
@@ -33,6 +31,7 @@ def folder(tmp_path, monkeypatch):
     return tmp_path
 
 
+@pytest.mark.slow
 def test_a_failing_chapter_does_not_stop_the_others(folder):
     out = folder / "out"
     todo = {name: {"seed": 7, "results_file": str(out / f"{name}.json")} for name in ("bad", "good")}
@@ -54,6 +53,7 @@ def test_a_chapter_without_its_numbers_has_failed(folder):
     assert row["status"] == "failed" and "none.json" in row["result"]
 
 
+@pytest.mark.slow
 def test_an_interrupt_leaves_nothing_half_written(folder):
     out = folder / "out"
     code = (
@@ -82,9 +82,11 @@ def test_an_interrupt_leaves_nothing_half_written(folder):
         (["--jobs", "0"], "at least 1"),
     ],
 )
-def test_what_does_not_exist_is_refused_before_anything_runs(arguments, sentence):
-    done = subprocess.run([sys.executable, SCRIPT, *arguments], capture_output=True, text=True, timeout=60)
-    assert done.returncode == 2 and sentence in done.stderr
+def test_what_does_not_exist_is_refused_before_anything_runs(arguments, sentence, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["run_chapters.py", *arguments])
+    with pytest.raises(SystemExit, match="2"):
+        run_chapters.main()
+    assert sentence in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("chapter", run_chapters.chapters())
