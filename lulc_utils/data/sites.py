@@ -15,6 +15,8 @@ import rasterio
 from numpy.lib.stride_tricks import sliding_window_view
 from rasterio.warp import transform
 
+from lulc_utils.data.download import fetch
+from lulc_utils.data.manifest import registry
 from lulc_utils.legends import EUROSAT_CLASSES, SATELLITE_CLASSES, US_CLASSES
 from lulc_utils.scene import LandCover, Scene
 from lulc_utils.simulate import satellite
@@ -23,6 +25,7 @@ SIDE, PURE = 9, 0.8  # pixels of a square, and the share of them that must be of
 US_BANDS = ("VV", "VH", "B2", "B3", "B4", "B5", "B6", "B7", "B8", "B8A", "B9", "B11", "B12")
 US_NUMBERS = (1, 2, 4, 5, 6, 7)  # of US_CLASSES in Dynamic World
 US_FOLDER = "data/fuel_moisture/npy"
+US_FILES = ("s1_s2_era5_srtm", "dynamic_world", "month", "latlon")
 MIDDLE = (15, 46, 75, 106, 136, 167, 197, 228, 259, 289, 320, 350)  # days of the year amid the months
 
 
@@ -57,9 +60,6 @@ class Box(NamedTuple):
     lat: tuple[float, float]
     lon: tuple[float, float]
     day: tuple[int, int]
-
-
-# ---------------------------------------------------------------------------------------------------- simulated
 
 
 def simulated(first: int, count: int, box: Box, classes: Sequence[str], *, per_class: int = 2, size: int = 48) -> Sites:
@@ -108,10 +108,17 @@ def _names(bands: Sequence[str]) -> tuple[str, ...]:
     return (*(f"mean {b}" for b in bands), *(f"spread {b}" for b in bands))
 
 
-# --------------------------------------------------------------------------------------------------------- real
+def us_sites(*, progress: bool = True) -> Sites:
+    """Months of 153 places in the United States as rows of 13 bands, fetched if needed; see `read_us_sites`.
+
+    Only the arrays of `fuel_moisture` are used; `algae_blooms` is almost all water. DataUnavailable when files are
+    missing.
+    """
+    folder = fetch("us-sites", files=[f"{US_FOLDER}/{name}.npy" for name in US_FILES], progress=progress)
+    return read_us_sites(folder / US_FOLDER)
 
 
-def us_sites(folder: Path) -> Sites:
+def read_us_sites(folder: Path) -> Sites:
     """Months of places in the United States, cleaned; F = 13: two radar bands (dB) and eleven of reflectance.
 
     folder  holds the arrays of `fuel_moisture` (US_FOLDER in the dataset)
@@ -122,8 +129,7 @@ def us_sites(folder: Path) -> Sites:
     are left out too: they say where and when, which is what the metadata is for. The day is the middle of the month.
     Labels are Dynamic World's answers, hence weak; `group` is the place.
     """
-    files = ("s1_s2_era5_srtm", "dynamic_world", "month", "latlon")
-    series, kinds, months, places = (np.load(folder / f"{name}.npy", allow_pickle=False) for name in files)
+    series, kinds, months, places = (np.load(folder / f"{name}.npy", allow_pickle=False) for name in US_FILES)
     x = series[..., : len(US_BANDS)].reshape(-1, len(US_BANDS)).astype(np.float32)  # [rows * 3, 13]
     x[:, 2:] /= 10_000
     kinds, months, places = kinds.ravel(), months.ravel(), places.repeat(kinds.shape[1], 0)
@@ -136,7 +142,16 @@ def us_sites(folder: Path) -> Sites:
     return Sites(x[chosen], y, lat, lon, day, group, US_BANDS, US_CLASSES)
 
 
-def eurosat(files: Sequence[Path]) -> Sites:
+def eurosat(*, progress: bool = True) -> Sites:
+    """A hundred EuroSAT patches, ten of each class, as rows of 26 numbers, fetched if needed; see `read_eurosat`.
+
+    DataUnavailable when files are missing.
+    """
+    folder = fetch("eurosat", progress=progress)
+    return read_eurosat([folder / file.name for file in registry("eurosat")])
+
+
+def read_eurosat(files: Sequence[Path]) -> Sites:
     """EuroSAT patches: mean and spread of thirteen bands (top of the atmosphere), F = 26; no day is known.
 
     files  GeoTIFF in folders named after their class, which in alphabetical order are EUROSAT_CLASSES

@@ -233,7 +233,7 @@ def search(
 
 @contextmanager
 def _catalogue_errors(catalogue: str):
-    if data._offline() and "://" in catalogue:
+    if data.offline() and "://" in catalogue:
         raise data.DataUnavailable(f"LULC_OFFLINE is set, so the catalogue {catalogue} is not asked.")
     try:
         yield
@@ -440,7 +440,7 @@ def _asset(item, band: str):
 def _grid(items: Sequence[object], bbox) -> Grid:
     """Whole pixels of 10 m that cover the box, in the UTM zone of the image that covers most of it."""
     _, href = _asset(items[0], "B02")
-    if data._offline() and "://" in href:
+    if data.offline() and "://" in href:
         raise data.DataUnavailable(f"LULC_OFFLINE is set, so {urlsplit(href).netloc} is not asked.")
     code = items[0].properties.get("proj:code") or items[0].properties.get("proj:epsg")
     number = str(code).removeprefix("EPSG:")  # only a number: other texts may name a file or an address

@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from lulc_utils import data
+from lulc_utils.data import manifest
 
 BODY = b"secret"
 LEADING_OUT = [
@@ -26,7 +27,7 @@ LEADING_OUT = [
 ]
 
 
-def manifest(folder, file="ok.bin", name="tiny", url="https://raw.githubusercontent.com/o/r/1/ok.bin"):
+def write_manifest(folder, file="ok.bin", name="tiny", url="https://raw.githubusercontent.com/o/r/1/ok.bin"):
     (folder / "manifest").mkdir()
     (folder / "manifest" / "datasets.yaml").write_text(yaml.safe_dump({"datasets": {name: {"title": "x"}}}))
     entry = f"'{file}' sha256:{hashlib.sha256(BODY).hexdigest()} {url}"
@@ -39,11 +40,11 @@ def use(tmp_path, monkeypatch):
     """use(file=..., ...): a manifest of one file, a mirror that has it under every name, an empty cache."""
 
     def put(**options):
-        folder = manifest(tmp_path, **options)
+        folder = write_manifest(tmp_path, **options)
         for name in ("mirror/o/r/1", "mirror/o/r"):
             (tmp_path / name).mkdir(parents=True, exist_ok=True)
             (tmp_path / name / "ok.bin").write_bytes(BODY)
-        monkeypatch.setattr(data, "manifest_folder", lambda: folder)
+        monkeypatch.setattr(manifest, "manifest_folder", lambda: folder)
         monkeypatch.setenv("LULC_DATA_MIRROR", str(tmp_path / "mirror"))
         monkeypatch.setenv("LULC_DATA_DIR", str(tmp_path / "cache"))
         monkeypatch.setenv("LULC_OFFLINE", "1")
@@ -82,8 +83,8 @@ def test_a_pipe_in_a_mirror_is_not_waited_for(use, tmp_path):
     os.remove(tmp_path / "mirror/o/r/1/ok.bin")
     os.mkfifo(tmp_path / "mirror/o/r/1/ok.bin")
     code = (
-        "from pathlib import Path; from lulc_utils import data\n"
-        f"data.manifest_folder = lambda: Path({str(tmp_path / 'manifest')!r})\n"
+        "from pathlib import Path; from lulc_utils import data; from lulc_utils.data import manifest\n"
+        f"manifest.manifest_folder = lambda: Path({str(tmp_path / 'manifest')!r})\n"
         "raise SystemExit(data.main(['fetch', 'tiny', '--quiet']))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)

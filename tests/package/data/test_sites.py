@@ -85,7 +85,7 @@ def us_folder(tmp_path):
 
 
 def test_us_sites_takes_every_month_of_a_place_once_and_drops_what_is_no_land_cover(us_folder):
-    found = sites.us_sites(us_folder)
+    found = sites.read_us_sites(us_folder)
     assert [found.classes[k].name for k in found.y] == ["trees", "grass", "shrub", "bare"]
     assert found.day.tolist() == [15, 46, 75, 350]
     assert found.lat.tolist() == [40, 40, 40, 35] and found.lon.tolist() == [-120, -120, -120, -100]
@@ -108,7 +108,7 @@ def eurosat_files(folder, names):
 
 def test_eurosat_is_mean_and_spread_at_the_middle_of_the_patch(tmp_path):
     names = "AnnualCrop Forest HerbaceousVegetation Highway Industrial Pasture PermanentCrop Residential River SeaLake"
-    found = sites.eurosat(list(eurosat_files(tmp_path, names.split())))
+    found = sites.read_eurosat(list(eurosat_files(tmp_path, names.split())))
     assert found.x.shape == (10, 26) and found.y.tolist() == list(range(10))
     np.testing.assert_allclose(found.x[0, [0, 1, 13, 14]], [0.015, 0.01, 0.005, 0], atol=1e-6)
     np.testing.assert_allclose(found.lon, 15, atol=1e-4)  # the central meridian of the zone
@@ -118,7 +118,7 @@ def test_eurosat_is_mean_and_spread_at_the_middle_of_the_patch(tmp_path):
 
 def test_eurosat_needs_all_ten_folders(tmp_path):
     with pytest.raises(ValueError, match="not 2"):
-        sites.eurosat(list(eurosat_files(tmp_path, ["Forest", "River"])))
+        sites.read_eurosat(list(eurosat_files(tmp_path, ["Forest", "River"])))
 
 
 def test_data_asks_for_the_files_it_needs_and_no_others(us_folder, monkeypatch):
@@ -128,7 +128,7 @@ def test_data_asks_for_the_files_it_needs_and_no_others(us_folder, monkeypatch):
         asked[name] = files
         return us_folder
 
-    monkeypatch.setattr(data, "fetch", fetch)
+    monkeypatch.setattr(sites, "fetch", fetch)
     monkeypatch.setattr(sites, "US_FOLDER", ".")
     assert len(data.us_sites(progress=False).y) == 4
     assert len(asked["us-sites"]) == 4 and not any("algae" in f for f in asked["us-sites"])

@@ -1,0 +1,109 @@
+"""`python -m lulc_utils data list | info NAME | fetch NAME ... | verify NAME`."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import textwrap
+
+from lulc_utils.data.cache import DataUnavailable, cache_folder, leftovers, missing, verify
+from lulc_utils.data.download import fetch
+from lulc_utils.data.manifest import about, names, registry
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Sub-commands; each leaves the function that runs it in `options.call`."""
+    parser.epilog = (
+        "LULC_DATA_DIR moves the cache, LULC_DATA_MIRROR names a folder or address with copies, LULC_OFFLINE=1 forbids "
+        "the network. Exit status: 0 fine, 1 data missing or wrong, 2 wrong usage."
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    show = commands.add_parser("list", help="all datasets with size, licence and how much is cached")
+    show.set_defaults(call=print_list)
+    info = commands.add_parser("info", help="what a dataset is, its licence and how to cite it")
+    info.add_argument("name", metavar="NAME")
+    info.set_defaults(call=print_info)
+    get = commands.add_parser("fetch", help="download what is still missing, or 'all'")
+    get.add_argument("names", metavar="NAME", nargs="+", help="datasets, or 'all'")
+    get.add_argument("--workers", type=int, default=8, metavar="N", help="downloads at once (default %(default)s)")
+    get.add_argument("--quiet", action="store_true", help="no progress bar and no report")
+    get.set_defaults(call=fetch_all)
+    check = commands.add_parser("verify", help="check every cached file against its SHA-256")
+    check.add_argument("name", metavar="NAME")
+    check.set_defaults(call=print_verify)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line; returns the exit status."""
+    parser = argparse.ArgumentParser("python -m lulc_utils data", description="The real data of the book.")
+    add_options(parser)
+    try:
+        status = run(parser.parse_args(arguments)) or 0
+        sys.stdout.flush()
+        return status
+    except (ValueError, DataUnavailable) as error:
+        print(error, file=sys.stderr)
+        return 2 if isinstance(error, ValueError) else 1
+    except BrokenPipeError:  # `list | head`: the reader has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except KeyboardInterrupt:
+        print("Stopped; complete files are kept.", file=sys.stderr)
+        return 130
+
+
+def run(options: argparse.Namespace) -> int | None:
+    """Do what the options say; returns the exit status. ValueError for a wrong name, DataUnavailable."""
+    return options.call(options)
+
+
+def print_list(options: argparse.Namespace) -> None:
+    """One line for each dataset."""
+    print(f"{'name':<11}{'files':>6}{'MB':>7}{'cached':>10}  licence")
+    for name in names():
+        entry, files = about(name), registry(name)
+        cached = f"{len(files) - len(missing(name))}/{len(files)}"
+        print(f"{name:<11}{len(files):>6}{entry['bytes'] / 1e6:>7.1f}{cached:>10}  {entry['licence_short']}")
+
+
+def print_info(options: argparse.Namespace) -> None:
+    """A dataset in words."""
+    name = options.name
+    entry, count = about(name), len(registry(name))
+    facts = {
+        "licence": entry["licence"],
+        "cite": entry["citation"],
+        "see": entry["homepage"],
+        "files from": f"{entry['repository']} at {entry['commit'][:12]}",
+        "chapters": ", ".join(map(str, entry["used_in"])),
+        "cached": f"{count - len(missing(name))} of {count} files in {cache_folder() / name}",
+    }
+    print(f"{name}: {entry['title']} ({count} files, {entry['bytes'] / 1e6:.1f} MB)\n")
+    print(textwrap.fill(entry["about"], 100), "\n")
+    for key, text in facts.items():
+        print(textwrap.fill(f"{key + ':':<12}{text}", 100, subsequent_indent=" " * 12, break_long_words=False))
+
+
+def fetch_all(options: argparse.Namespace) -> None:
+    """Fetch the datasets named, and say where they are."""
+    wanted = names() if "all" in options.names else options.names
+    for name in wanted:
+        about(name)  # a misspelt name is found before anything is downloaded
+    for name in wanted:
+        folder = fetch(name, progress=not options.quiet, workers=options.workers)
+        if not options.quiet:
+            print(f"{name}: all {len(registry(name))} files are in {folder}")
+
+
+def print_verify(options: argparse.Namespace) -> int:
+    """Every file that is missing or wrong, and what was left half-written; 1 when a file is not right."""
+    states = verify(options.name)
+    for file, state in states.items():
+        if state != "ok":
+            print(f"{state:<8} {file}")
+    if parts := leftovers(options.name):
+        print(f"{len(parts)} half-written files of a fetch that is running or was killed; the next fetch removes them.")
+    good = sum(state == "ok" for state in states.values())
+    print(f"{options.name}: {good} of {len(states)} files are complete and correct.")
+    return int(good < len(states))
