@@ -11,6 +11,7 @@ from rasterio.transform import from_origin
 from lulc_utils import data, simulate
 from lulc_utils.data import sites
 
+REAL_MIRROR = os.environ.get("LULC_DATA_MIRROR", "")
 BOX = sites.Box("temperate plain, Europe", (44, 56), (-60, 0), (90, 270))
 CLASSES = ("trees", "winter crop", "summer crop")
 
@@ -134,8 +135,9 @@ def test_data_asks_for_the_files_it_needs_and_no_others(us_folder, monkeypatch):
     assert len(asked["us-sites"]) == 4 and not any("algae" in f for f in asked["us-sites"])
 
 
-@pytest.mark.skipif(not os.environ.get("LULC_DATA_MIRROR"), reason="needs the real files")
-def test_the_real_files():
+@pytest.mark.skipif(not REAL_MIRROR, reason="LULC_DATA_MIRROR is not set")
+def test_the_real_files(monkeypatch):
+    monkeypatch.setenv("LULC_DATA_MIRROR", REAL_MIRROR)
     us = data.us_sites(progress=False)
     assert us.x.shape == (4194, 13) and len(set(us.group)) == 153 and np.isfinite(us.x).all()
     assert 28 < us.lat.min() < us.lat.max() < 49 and -124 < us.lon.min() < us.lon.max() < -82
