@@ -6,6 +6,7 @@ import torch
 from torch.nn import functional as F
 
 from lulc_utils import crf, simulate
+from lulc_utils.crf import lattice, mean_field
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -76,7 +77,7 @@ def test_the_smoothness_filter_is_exact(sigma):
     q = torch.rand(int(valid.sum()), 4, generator=torch.Generator().manual_seed(1))
     place = valid.nonzero().double() / sigma
     expected = torch.exp(-0.5 * torch.cdist(place, place) ** 2) @ q.double()
-    assert torch.allclose(crf._gaussian(q, valid, sigma).double(), expected, atol=5e-5)
+    assert torch.allclose(mean_field._gaussian(q, valid, sigma).double(), expected, atol=5e-5)
 
 
 @pytest.mark.parametrize(
@@ -86,7 +87,7 @@ def test_the_smoothness_filter_is_exact(sigma):
 def test_the_appearance_filter_is_close_to_all_pairs(photo, name, mean, most):
     image, p = images(photo)[name]
     valid = torch.ones(16, 16, dtype=torch.bool)
-    ((weight, listen),) = crf._kernels(image.float(), valid, (1.0, 0.0), (67.0, 3.0, 4.0))
+    ((weight, listen),) = mean_field._kernels(image.float(), valid, (1.0, 0.0), (67.0, 3.0, 4.0))
     q = p.flatten(1).T.contiguous()
     expected = all_pairs(valid.nonzero() / 67, image.flatten(1).T / 3) @ q.double()
     error = (listen(q) - expected).abs()
@@ -102,10 +103,10 @@ def test_the_lattice_is_a_gaussian_of_variance_one(d):
     ways = torch.cat([torch.eye(d), -torch.eye(d)], 1).double()
     cloud = torch.cat([centre] + [centre + step * ways for step in (0.5, 1.0, 2.0)], 1)
     cloud = torch.cat([cloud, centre + 1.3 * torch.randn(d, 300 * d, generator=rng, dtype=torch.float64)], 1)
-    lattice = crf._lattice(cloud)
+    around = lattice.lattice_of(cloud)
     one = torch.zeros(cloud.shape[1], 1, dtype=torch.float64)
     one[0] = 1
-    answer = crf._lattice_filter(one, lattice)[:, 0]
+    answer = lattice.lattice_filter(one, around)[:, 0]
     expected = torch.exp(-0.5 * ((cloud - centre) ** 2).sum(0))
     scale = (answer @ expected) / (expected @ expected)  # the lattice knows the kernel up to a constant
     assert (answer / scale - expected).abs().max() < 0.15
@@ -114,7 +115,7 @@ def test_the_lattice_is_a_gaussian_of_variance_one(d):
 
 def test_corner_weights_add_up_and_reproduce_the_point():
     x = 5 * torch.randn(4, 500, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    corners, weights, steps = crf._simplices(x)
+    corners, weights, steps = lattice.simplices(x)
     assert corners.shape == weights.shape == (500, 5)
     assert weights.min() > -1e-9 and torch.allclose(weights.sum(1), torch.ones(500, dtype=torch.float64))
     assert all(len(set(row)) == 5 for row in corners.tolist())
@@ -283,6 +284,7 @@ def test_nothing_valid_changes_nothing(photo):
         ({"probabilities": torch.full((2, 8, 8), torch.nan)}, "NaN"),
         ({"image": torch.full((3, 8, 8), torch.inf)}, "NaN or infinite"),
         ({"image": torch.full((3, 8, 8), 0.5)}, "multiply it by 255"),
+        ({"image": torch.full((3, 8, 8), 0.5).index_put((torch.tensor(0),) * 3, torch.tensor(1.7))}, "by 255"),
         ({"valid": torch.ones(8, 8)}, "valid must be bool"),
         ({"valid": torch.ones(8, 9, dtype=torch.bool)}, "valid must be bool"),
         ({"iterations": -1}, "not negative"),
