@@ -1,7 +1,7 @@
 """Chapter 4 at full size: inputs, methods, labels, encodings, injections, distillation; US sites and EuroSAT.
 
     python scripts/measure/ch4_pseudo_labels.py run [PART ...]     what is not done yet, most wanted first
-    python scripts/measure/ch4_pseudo_labels.py collect            writes book/measured/04_metadata_pseudo_labels.json
+    python scripts/measure/ch4_pseudo_labels.py collect            writes book/measured/pseudo_label_grid.json
 
 A job is five trainings side by side; scores are appended to a file when it is done, so a stopped run continues, and
 `collect` may be called at any time. Repeat r draws new grounds, new labels and a new start. Nothing is chosen with
@@ -29,7 +29,7 @@ from lulc_utils.pseudo_labels import metadata as md
 
 ROOT = Path(__file__).resolve().parents[2]
 KEPT = ROOT / "_build" / "pseudo_label_grid.jsonl"
-NAME = "04_metadata_pseudo_labels"
+NAME = "pseudo_label_grid"
 REPEATS = range(5)
 
 CLASSES = ("trees", "winter crop", "summer crop")
