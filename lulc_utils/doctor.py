@@ -179,7 +179,7 @@ def check_folders() -> Iterator[Finding]:
     need = sum(data.about(name)["bytes"] for name in data.names() if data.missing(name))
     for what, folder, variable, space in (
         ("data", data.cache_folder(), "LULC_DATA_DIR", need),
-        ("features", backbone.cache_folder(), "LULC_CACHE_DIR", 0),
+        ("features", backbone.features_folder(), "LULC_CACHE_DIR", 0),
     ):
         there = _nearest(folder)
         free = shutil.disk_usage(there).free
@@ -232,7 +232,7 @@ def check_weights() -> Iterator[Finding]:
         yield Finding("FIX", f"the embedded weights {path} are damaged or were changed (SHA-256): {mend}.")
     else:
         try:
-            dim = backbone.load("embedded").dim
+            dim = backbone.load("embedded", weights=path).dim
         except (ValueError, RuntimeError, OSError) as error:
             yield Finding("FIX", f"the embedded weights do not load ({error}): {mend}.")
         else:

@@ -8,6 +8,7 @@ do without it: both factors are rounded to bf16, and their products are summed i
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 
 import torch
@@ -34,7 +35,10 @@ class RoundedFactors(TorchFunctionMode):
     next to nothing beside the product when a batch holds a few hundred tokens.
     """
 
-    def __torch_function__(self, function, types, args=(), kwargs=None):
+    def __torch_function__(
+        self, function: Callable, types: Sequence[type], args: tuple = (), kwargs: dict | None = None
+    ) -> torch.Tensor:
+        """Round the factors of products; every other function is called as it is."""
         if function in (F.linear, F.conv2d):
             args = [rounded(a) if isinstance(a, torch.Tensor) else a for a in args]
         return function(*args, **(kwargs or {}))

@@ -26,7 +26,7 @@ from bench_rows import Row, keep, seconds
 from torch.nn import functional as F
 
 from lulc_utils import backbone, simulate
-from lulc_utils.backbone import rounding
+from lulc_utils.backbone import batches, rounding
 
 
 def flops(net: backbone.Backbone, patches: int) -> float:
@@ -69,21 +69,21 @@ def features_against_matrix_product(precision: str, images: int = 16, size: int 
     a, b = numbers(precision, n, n), numbers(precision, n, n)
     x = np.random.default_rng(0).integers(0, 255, (images, 3, size, size), dtype=np.uint8)
     net = backbone.load("random")
-    windows = backbone._windows(net, size // net.patch, size // net.patch)  # all of one size
-    workers, pieces = backbone._workers(net), range(images * len(windows))
-    batches = backbone._batches(pieces, workers, backbone._at_once(net, windows[0].patches))
-    alone = own_products(net, precision, len(batches[0]), windows[0].patches)
+    windows = batches.windows(net, size // net.patch, size // net.patch)  # all of one size
+    workers, pieces = batches.workers(net), range(images * len(windows))
+    parts = batches.even(pieces, workers, batches.images_at_once(net, windows[0].patches))
+    alone = own_products(net, precision, len(parts[0]), windows[0].patches)
     taken = seconds(
         {
             "product": lambda: a @ b,
             "features": lambda: backbone.patch_features(net, x, precision=precision),
-            "own": lambda: [*backbone._side_by_side(lambda _: alone(), batches, workers)],
+            "own": lambda: [*batches.side_by_side(lambda _: alone(), parts, workers)],
         }
     )
     product = 2 * n**3 / taken["product"]
     one = flops(net, windows[0].patches)
     features = images * len(windows) * one / taken["features"]
-    own = len(batches) * len(batches[0]) * one / taken["own"]
+    own = len(parts) * len(parts[0]) * one / taken["own"]
     replaced = a.dtype == torch.float32 and precision == "bf16"
     note = " This processor has no unit for bf16: numbers rounded to bf16 are multiplied in fp32." if replaced else ""
     reference = f"the rate of one product of two {n} x {n} matrices"
@@ -115,7 +115,7 @@ def side_by_side_against_in_turn(images: int = 8, size: int = 224) -> Row:
     net = backbone.load("random")
 
     def in_turn() -> None:
-        with mock.patch.object(backbone, "_workers", lambda _: 1):
+        with mock.patch.object(batches, "workers", lambda _: 1):
             backbone.patch_features(net, x)
 
     taken = seconds({"in turn": in_turn, "side by side": lambda: backbone.patch_features(net, x)}, repeats=11)
