@@ -36,7 +36,9 @@ def scene_map(scene: Scene, *, pixels: int = 256, opacity: float = 0.6, base_map
     return drawn
 
 
-def comparison(left: Scene, right: Scene, *, pixels: int = 256, opacity: float = 0.8, base_map: bool = False):
+def comparison(
+    left: Scene, right: Scene, *, pixels: int = 256, opacity: float = 0.8, base_map: bool = False
+) -> folium.Map:
     """A map with the labels of two scenes of one place side by side, and sliders for the border and the opacity.
 
     left, right    scenes with labels of the same classes; the image below is that of `left`

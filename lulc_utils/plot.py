@@ -6,8 +6,13 @@ known. Class colours are always shown with their names, never alone.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
 from matplotlib.patches import Patch, Rectangle
 
 from .literal import as_html, as_label, plain
@@ -41,7 +46,7 @@ def class_map(labels: np.ndarray, classes: tuple[LandCover, ...]) -> np.ndarray:
     return table[labels]
 
 
-def panels(pictures: dict[str, np.ndarray], columns: int = 4, size: float = 2.6):
+def panels(pictures: Mapping[str, np.ndarray], columns: int = 4, size: float = 2.6) -> tuple[Figure, np.ndarray]:
     """Pictures side by side, each under its title: `{title: array}`. Returns (figure, flat array of axes)."""
     columns = min(columns, len(pictures))
     rows = -(-len(pictures) // columns)
@@ -56,7 +61,7 @@ def panels(pictures: dict[str, np.ndarray], columns: int = 4, size: float = 2.6)
     return figure, axes.ravel()
 
 
-def legend(figure, classes: tuple[LandCover, ...], unlabelled: bool = False) -> None:
+def legend(figure: Figure, classes: tuple[LandCover, ...], unlabelled: bool = False) -> None:
     """Class colours with their names, below the figure."""
     handles = [Patch(facecolor=c.color, edgecolor="black", label=c.name) for c in classes]
     if unlabelled:
@@ -66,7 +71,7 @@ def legend(figure, classes: tuple[LandCover, ...], unlabelled: bool = False) -> 
         text.set_text(as_label(handle.get_label()))
 
 
-def scenes(shown: list[Scene], truth: bool = True, columns: int = 4):
+def scenes(shown: Sequence[Scene], truth: bool = True, columns: int = 4) -> tuple[Figure, np.ndarray]:
     """Scenes and, below or beside each, its class map with a legend. Returns (figure, axes)."""
     pictures = {s.name: rgb(s) for s in shown}
     if truth:
@@ -77,7 +82,7 @@ def scenes(shown: list[Scene], truth: bool = True, columns: int = 4):
     return figure, axes
 
 
-def patch_grid(axis, height: int, width: int, patch: int) -> None:
+def patch_grid(axis: Axes, height: int, width: int, patch: int) -> None:
     """Draw the borders of the patches over a picture."""
     for row in range(0, height + 1, patch):
         axis.axhline(row - 0.5, color="white", linewidth=0.4)
@@ -85,7 +90,7 @@ def patch_grid(axis, height: int, width: int, patch: int) -> None:
         axis.axvline(col - 0.5, color="white", linewidth=0.4)
 
 
-def mark_patch(axis, row: int, col: int, patch: int) -> None:
+def mark_patch(axis: Axes, row: int, col: int, patch: int) -> None:
     """Frame one patch of a picture in white on black, so that it is seen on any ground."""
     for color, width in (("black", 4), ("white", 1.5)):
         axis.add_patch(
@@ -93,7 +98,13 @@ def mark_patch(axis, row: int, col: int, patch: int) -> None:
         )
 
 
-def heat(axis, picture: np.ndarray, values: np.ndarray, title: str, limits=(None, None)):
+def heat(
+    axis: Axes,
+    picture: np.ndarray,
+    values: np.ndarray,
+    title: str,
+    limits: tuple[float | None, float | None] = (None, None),
+) -> AxesImage:
     """Values on the patch grid [h, w] over a grey picture, bright = high. Returns the image for a colour bar."""
     height, width = picture.shape[:2]
     axis.imshow(picture.mean(-1), cmap="gray", extent=(0, width, height, 0))
@@ -111,7 +122,7 @@ def heat(axis, picture: np.ndarray, values: np.ndarray, title: str, limits=(None
     return image
 
 
-def intervals(groups: dict[str, dict[str, tuple[float, float, float]]], xlabel: str):
+def intervals(groups: Mapping[str, Mapping[str, tuple[float, float, float]]], xlabel: str) -> tuple[Figure, np.ndarray]:
     """Scores with their intervals, a panel per group: `{group: {method: (value, low, high)}}`."""
     figure, axes = plt.subplots(
         1,
@@ -135,7 +146,7 @@ def intervals(groups: dict[str, dict[str, tuple[float, float, float]]], xlabel: 
     return figure, axes.ravel()
 
 
-def bars(axis, values: dict[str, dict[str, float]], title: str, xlabel: str = "") -> None:
+def bars(axis: Axes, values: Mapping[str, Mapping[str, float]], title: str, xlabel: str = "") -> None:
     """Scores 0..1 as bars, side by side and told apart by colour and hatching: `{position: {series: value}}`."""
     series, drawn = list(next(iter(values.values()))), []
     width, hatches = 0.8 / len(series), ("", "//", "..", "xx")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -120,6 +121,11 @@ class Scene:
         labels = None if self.labels is None else self.labels[here]
         return replace(self, pixels=self.pixels[here], labels=labels, transform=moved)
 
+    def middle(self, height: int, width: int | None = None) -> Scene:
+        """A part of this size from the middle, square without a width; ValueError when the scene is smaller."""
+        width = width or height
+        return self.crop((self.height - height) // 2, (self.width - width) // 2, height, width)
+
     def bounds_latlon(self) -> tuple[float, float, float, float]:
         """(west, south, east, north) in degrees; ValueError when the scene has no place on Earth."""
         if self.crs is None or self.transform is None:
@@ -159,3 +165,13 @@ def labels_from_colors(rgb: np.ndarray, table: dict[str, int], *, allow_other: b
             "which is not in the colour table."
         )
     return labels
+
+
+def pixels_of(scenes: Sequence[Scene]) -> np.ndarray:
+    """Pixels of scenes of one size, [N, bands, rows, cols]."""
+    return np.stack([s.pixels for s in scenes])
+
+
+def labels_of(scenes: Sequence[Scene]) -> np.ndarray:
+    """Labels of scenes of one size, [N, rows, cols]."""
+    return np.stack([s.labels for s in scenes])

@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from importlib.resources import files
 
 import numpy as np
+from numpy.typing import ArrayLike
 from PIL import Image
 
 from lulc_utils.literal import as_html, as_json, plain
+from lulc_utils.scene import Scene
 
 LARGEST = 200_000  # bytes that one figure may add to a page
 SIDE = 384  # longest side of a packed picture, pixels
@@ -96,7 +98,7 @@ def numbers(values: np.ndarray) -> str:
     return base64.b64encode(values.astype(values.dtype.newbyteorder("<")).tobytes()).decode()
 
 
-def grid_of(scene, features, name: str) -> np.ndarray:
+def grid_of(scene: Scene, features: ArrayLike, name: str) -> np.ndarray:
     """Features [h, w, D] as float64; ValueError unless they are finite and their grid tiles the scene with squares."""
     found = np.asarray(features, np.float64)
     if found.ndim != 3:

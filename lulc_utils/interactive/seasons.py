@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -69,7 +70,9 @@ def season_latitude(
     return assemble("seasons", data, image(_chart(table, at, days), alt), caption)
 
 
-def season_table(region: str, latitudes, days, seeds: int = 4, size: int = 64) -> np.ndarray:
+def season_table(
+    region: str, latitudes: Sequence[float], days: Sequence[int], seeds: int = 4, size: int = 64
+) -> np.ndarray:
     """Means over the pixels of a class, [latitudes, days, classes of LINES, 11]: ten reflectances and the NDVI.
 
     The same grounds (seeds 0, 1, ...) are seen at every latitude, at the middle longitude of the region, without haze.
