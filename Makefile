@@ -2,12 +2,12 @@
 PYTHON ?= python3
 BIN := .venv/bin
 PROFILE ?= quick
-TESTS ?= tests notebooks # what make test runs, a file in one process, two processes side by side, each with one thread
+TESTS ?= notebooks tests # what make test runs, a file in one process, two processes side by side, each with one thread
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 # without data and without the network, so that a chapter tests the same on every machine
 BARE := env -u LULC_DATA_MIRROR LULC_OFFLINE=1 LULC_DATA_DIR=$(CURDIR)/build/no-data
 .DEFAULT_GOAL := help
-.PHONY: help book check test slow weekly lab bench notebooks run student instructor measure colab lock clean
+.PHONY: help book check test weekly lab bench notebooks run student instructor measure colab lock clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -16,7 +16,7 @@ help: ## show this list
 	@echo "Creating the environment in .venv (about 6 GB on Linux, some minutes) ..."
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --progress-bar on -r requirements.lock
+	$(BIN)/python -m pip install --no-compile --progress-bar on -r requirements.lock
 	$(BIN)/python -m pip install --quiet --no-deps --editable .
 	@touch $@
 
@@ -30,13 +30,10 @@ check: .venv/.installed ## style, the rules of the house and the quick tests: tw
 	$(BIN)/ruff format --check .
 	$(BARE) $(PYTEST) tests
 
-test: .venv/.installed ## check, every chapter without data and, when it was built, the book: nine minutes
+test: .venv/.installed ## everything but the weekly tests: also slow ones, the chapters and, when built, the book
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BARE) $(PYTEST) --nbval-lax --nbval-current-env --nbval-cell-timeout=300 $(TESTS)
-
-slow: .venv/.installed ## the tests that start whole programs, train to quality or open every page in a browser
-	$(BARE) $(PYTEST) -m slow tests
+	$(BARE) $(PYTEST) -m "not weekly" --nbval-lax --nbval-current-env --nbval-cell-timeout=300 $(TESTS)
 
 weekly: .venv/.installed ## exercises with stub and solution, chapters with other parameters: half an hour
 	$(BARE) $(PYTEST) -m weekly tests
