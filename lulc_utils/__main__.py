@@ -10,7 +10,7 @@ COMMANDS = {  # command: (module whose `main` runs it, what it does)
     "doctor": ("doctor", "look at this environment and say how to mend what does not fit"),
     "demo": ("demo", "draw a simulated scene and map it: scene.tif, map.tif, map.png, map.html"),
     "data": ("data", "list, fetch and verify the real data sets"),
-    "map": ("mapping", "map a raster of your own with a saved model"),
+    "map": ("mapping.command", "map a raster of your own with a saved model"),
 }
 
 

@@ -26,7 +26,7 @@ import torch
 
 from lulc_utils import backbone as vits
 from lulc_utils import cluster, evaluate, mapping, maps, plot, raster, simulate
-from lulc_utils.mapping.worker import Model
+from lulc_utils.mapping import Model
 from lulc_utils.scene import Scene
 
 PATCH = 8  # pixels, of the embedded backbone

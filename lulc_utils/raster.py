@@ -16,10 +16,11 @@ from pathlib import Path
 import numpy as np
 import rasterio
 from rasterio.errors import RasterioIOError
+from rasterio.io import DatasetReader
 from rasterio.windows import Window
 from rasterio.windows import transform as window_transform
 
-from .files import check_target, complete_or_absent
+from .files import check_readable, check_target, complete_or_absent
 from .scene import UNLABELLED, LandCover, Scene
 
 TAG = "LULC_SCENE"  # one TIFF tag with everything GeoTIFF has no place for, as JSON
@@ -90,7 +91,7 @@ def read_scene(
     FileNotFoundError, or ValueError for a file that is no raster, unexpected bands, a missing CRS, a window
     outside the image, a mask of another size, or an image in which nothing was measured.
     """
-    with _open(path) as file:
+    with opened(path) as file:
         names = tuple(d or f"band {i}" for i, d in enumerate(file.descriptions, 1))
         where = _window_inside(file, window, path)
         if require_crs and file.crs is None:
@@ -125,7 +126,7 @@ def _read_labels(path, labels, where: Window, shape: tuple[int, int], classes, t
     found = labels or (labels_path(path) if labels_path(path).exists() else None)
     if found is None:
         return {"classes": classes}
-    with _open(found) as mask:
+    with opened(found) as mask:
         if (mask.height, mask.width) != shape:
             raise ValueError(
                 f"The mask {found} is {mask.height} x {mask.width} pixels but the image {path} is "
@@ -137,10 +138,11 @@ def _read_labels(path, labels, where: Window, shape: tuple[int, int], classes, t
 
 
 @contextmanager
-def _open(path: str | Path):
+def opened(path: str | Path) -> Iterator[DatasetReader]:
+    """A raster open for reading: a file, a URL or whatever else GDAL reads. FileNotFoundError, ValueError."""
     remote = "://" in str(path) or str(path).startswith("/vsi")
-    if not remote and not Path(path).exists():
-        raise FileNotFoundError(f"There is no file {path}; check the path.")
+    if not remote and not Path(path).is_dir():  # some formats are folders
+        check_readable(path)
     try:
         with rasterio.open(path) as file:
             yield file
@@ -165,14 +167,15 @@ def tiles(height: int, width: int, size: int, overlap: int = 0) -> Iterator[Wind
     """
     if not 0 <= overlap < size:
         raise ValueError(f"The overlap ({overlap}) must be at least 0 and smaller than the tile size ({size}).")
-    for row in _starts(height, size, size - overlap):
-        for col in _starts(width, size, size - overlap):
+    for row in starts(height, size, overlap):
+        for col in starts(width, size, overlap):
             yield Window(col, row, min(size, width), min(size, height))
 
 
-def _starts(length: int, size: int, step: int) -> list[int]:
+def starts(length: int, size: int, overlap: int) -> list[int]:
+    """Where windows of `size` begin that cover an axis and overlap by `overlap` or more; the last is moved inwards."""
     last = max(length - size, 0)
-    return [*range(0, last, step), last]
+    return [*range(0, last, size - overlap), last]
 
 
 def crops(scene: Scene, size: int, overlap: int = 0) -> list[Scene]:

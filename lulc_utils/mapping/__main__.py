@@ -1,7 +1,8 @@
-"""`python -m lulc_utils.mapping`."""
+"""`python -m lulc_utils.mapping`, the same as `python -m lulc_utils map`."""
 
 import sys
 
-from lulc_utils.mapping import main
+from lulc_utils.mapping.command import main
 
-sys.exit(main())
+if __name__ == "__main__":
+    sys.exit(main())

@@ -11,13 +11,20 @@ import pickle
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from itertools import islice
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from dask.config import set as Settings
+    from distributed import Client
 
 WAIT = 30  # seconds for a scheduler to answer and for the first worker to come
 AHEAD = 4  # results per worker thread that may wait for an earlier one
 
 
 @contextmanager
-def client(scheduler) -> Iterator:
+def client(scheduler: str | Client) -> Iterator[Client]:
     """A Dask client for an address ("tcp://10.0.0.1:8786"), or the client itself, which then stays open.
 
     RuntimeError when Dask is not installed, or there is no scheduler at the address or no worker at the scheduler.
@@ -41,7 +48,7 @@ def client(scheduler) -> Iterator:
 
 
 @contextmanager
-def local(workers: int) -> Iterator:
+def local(workers: int) -> Iterator[Client]:
     """A Dask client with so many worker processes on this machine, of one thread each; they end with the block.
 
     ValueError for fewer than one worker, RuntimeError when Dask is not installed.
@@ -54,11 +61,11 @@ def local(workers: int) -> Iterator:
         # without a limit of its own: a worker needs what a run without Dask needs
         cluster = distributed.LocalCluster(**options, memory_limit=None, silence_logs=50)
     # directly: answers need not pass through the scheduler, which anybody can reach on one machine
-    with cluster, distributed.Client(cluster, set_as_default=False, direct_to_workers=True) as found:
-        yield found
+    with cluster, distributed.Client(cluster, set_as_default=False, direct_to_workers=True) as client:
+        yield client
 
 
-def in_order(client, function: Callable, shared, items: Iterable) -> Iterator:
+def in_order(client: Client, function: Callable, shared: Any, items: Iterable) -> Iterator:
     """function(shared, item) for every item, computed on the cluster, results in the order of the items.
 
     shared travels once to each worker that needs it. At most AHEAD results per worker thread wait at a time. What a
@@ -67,48 +74,60 @@ def in_order(client, function: Callable, shared, items: Iterable) -> Iterator:
     ValueError when `shared` cannot be sent; RuntimeError when workers die again and again of the same item, lack a
     package, or the scheduler is gone. What the function raises is raised here.
     """
-    distributed, waiting, items, count, future = _distributed(), deque(), iter(items), 0, None
-    try:
-        import cloudpickle
-
-        content = cloudpickle.dumps(shared)
-    except Exception as error:
-        raise ValueError(f"The model cannot be sent to the workers ({error}).") from error
+    distributed, waiting, items, count, limit, future = _distributed(), deque(), iter(items), 0, 0, None
+    content = _pickled(shared)
     try:
         with _large_messages():
-            # as a task, and not as data: so it can be had again if the only worker that has it is lost
+            # as a task, and not as data: so it can be computed again if the only worker that has it is lost
             everywhere = client.submit(pickle.loads, content, pure=False)
-        limit = 0
         while True:
             if len(waiting) <= limit // 2:  # not each time: every question costs the driver a millisecond or two
                 limit = AHEAD * max(sum(client.nthreads().values()), 1)  # workers come and go
-                for _, item in zip(range(limit - len(waiting)), items, strict=False):
+                for item in islice(items, max(limit - len(waiting), 0)):
                     waiting.append(client.submit(function, everywhere, item, pure=False, priority=-count))
                     count += 1
             if not waiting:
                 return
             future = waiting.popleft()
             yield future.result()
-    except distributed.KilledWorker as error:
-        raise RuntimeError(
-            "One window after another killed its worker, most likely for want of memory; give the workers more memory "
-            "or take smaller windows, then run again to go on from here."
-        ) from error
-    except ModuleNotFoundError as error:
-        raise RuntimeError(f"A worker lacks a package ({error}); install the same on all workers.") from error
-    except (distributed.CancelledError, OSError) as error:
-        if future is not None and future.status == "error":  # the function's own error, such as a missing file
+    except (Exception, distributed.CancelledError) as error:
+        own = future is not None and future.status == "error"  # of the function, such as a missing file
+        if (plain := _in_words(error, client, own)) is None:
             raise
-        raise RuntimeError(
-            f"The Dask scheduler {_name(client)} is gone ({type(error).__name__}); start it, then run again to go on "
-            "from here."
-        ) from error
+        raise plain from error
     finally:
         if client.status == "running":
             client.cancel(list(waiting))
 
 
-def _distributed():
+def _pickled(shared: Any) -> bytes:
+    import cloudpickle
+
+    try:
+        return cloudpickle.dumps(shared)
+    except Exception as error:
+        raise ValueError(f"The model cannot be sent to the workers ({error}).") from error
+
+
+def _in_words(error: BaseException, client: Client, own: bool) -> RuntimeError | None:
+    """What went wrong with the cluster, in one sentence; None for an error of the function's own."""
+    distributed = _distributed()
+    if isinstance(error, distributed.KilledWorker):
+        return RuntimeError(
+            "One window after another killed its worker, most likely for want of memory; give the workers more memory "
+            "or take smaller windows, then run again to continue from here."
+        )
+    if isinstance(error, ModuleNotFoundError):
+        return RuntimeError(f"A worker lacks a package ({error}); install the same on all workers.")
+    if isinstance(error, distributed.CancelledError | OSError) and not own:
+        return RuntimeError(
+            f"The Dask scheduler {_name(client)} is gone ({type(error).__name__}); start it, then run again to "
+            "continue from here."
+        )
+    return None
+
+
+def _distributed() -> ModuleType:
     try:
         import distributed
     except ModuleNotFoundError:
@@ -118,7 +137,7 @@ def _distributed():
     return distributed
 
 
-def _fast_workers():
+def _fast_workers() -> Settings:
     """Settings for workers that start meanwhile.
 
     Dask has the C library give memory back at once (MALLOC_TRIM_THRESHOLD_), so that every tensor of a network is made
@@ -135,13 +154,13 @@ def _fast_workers():
     )
 
 
-def _large_messages():
+def _large_messages() -> Settings:
     """Dask warns of a model of 10 MB, which is sent only once."""
     import dask
 
     return dask.config.set({"distributed.admin.large-graph-warning-threshold": "10GB"})
 
 
-def _name(scheduler) -> str:
+def _name(scheduler: str | Client) -> str:
     """The address of a client or an address."""
     return scheduler if isinstance(scheduler, str) else f"{getattr(scheduler.scheduler, 'address', '')}"

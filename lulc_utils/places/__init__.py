@@ -566,7 +566,7 @@ def open_place(text: str, *, cache: str | Path | None = None, progress: bool = T
         raise ValueError(f"The folder {path} holds no GeoTIFF (.tif).")
     kinds = {}
     for file in files:
-        with raster._open(file) as opened:
+        with raster.opened(file) as opened:
             kinds.setdefault((opened.descriptions, opened.dtypes), file.name)
     if len(kinds) > 1:
         a, b = list(kinds.values())[:2]

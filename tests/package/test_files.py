@@ -108,7 +108,7 @@ def run_as_nobody(folder, code):
         if parent.owner() == "root" and parent.stat().st_mode & 0o055 != 0o055 and "pytest" in str(parent):
             parent.chmod(parent.stat().st_mode | 0o055)
     become = "import os; os.setgroups([]); os.setgid(65534); os.setuid(65534)\n"
-    imports = "import lulc_utils.tensors as tensors\nfrom lulc_utils.files import *\n"  # before the rights are gone
+    imports = "from lulc_utils.files import check_readable, complete_or_absent\n"  # before the rights are gone
     run = subprocess.run(
         [sys.executable, "-c", imports + become + textwrap.dedent(code)], cwd=folder, capture_output=True, text=True
     )
@@ -120,14 +120,17 @@ def run_as_nobody(folder, code):
 def test_permission_denied_is_a_sentence_of_its_own(tmp_path):
     path = tensors.write(tmp_path / "secret.safetensors", {"x": torch.zeros(2)})
     path.chmod(0o600)
-    read = "try: tensors.read('secret.safetensors')\nexcept PermissionError as error: print(error)"
-    assert run_as_nobody(tmp_path, read) == (
-        "You may not read secret.safetensors (permission denied); ask its owner, or choose another file."
-    )
-    write = "try: tensors.write('new.safetensors', {})\nexcept PermissionError as error: print(error)"
-    assert run_as_nobody(tmp_path, write) == (
-        "You may not write new.safetensors (permission denied); choose a folder of your own."
-    )
+    code = """
+        try: check_readable("secret.safetensors")
+        except PermissionError as error: print(error)
+        try:
+            with complete_or_absent("new.safetensors"): print("never")
+        except PermissionError as error: print(error)
+    """
+    assert run_as_nobody(tmp_path, code).splitlines() == [
+        "You may not read secret.safetensors (permission denied); ask its owner, or choose another file.",
+        "You may not write new.safetensors (permission denied); choose a folder of your own.",
+    ]
     assert names(tmp_path) == ["secret.safetensors"]
     path.chmod(0o644)
     path.write_bytes(path.read_bytes()[:-1])

@@ -13,8 +13,7 @@ from rasterio.crs import CRS
 from rasterio.transform import from_origin
 
 from lulc_utils import mapping
-from lulc_utils.mapping import scale
-from lulc_utils.mapping import worker as windows
+from lulc_utils.mapping import command, inputs, scale, worker
 from lulc_utils.scene import LandCover
 
 distributed = pytest.importorskip("distributed")
@@ -72,6 +71,13 @@ def model(log=None, pause=0.0):
         return np.exp(p + np.linspace(0, 3, p.shape[1])[:, None] * np.arange(3)[:, None, None])
 
     return mapping.Model(predict, "context", "1", CLASSES)
+
+
+def job(source, **changes):
+    """What a worker is sent."""
+    plan = {"source": "a.tif", "content_of_the_source": "", "grid": [], "resampling": "bilinear", "bands": [1, 2, 3]}
+    plan |= {"model": "context", "model_hash": "1", "classes": CLASSES, "window": 96, "overlap": 16}
+    return worker.Job(str(source), model(), mapping.Warp(), worker.Plan(**plan | changes), local=True)
 
 
 def pixels_of(path):
@@ -150,7 +156,7 @@ def test_a_run_that_lost_its_cluster_goes_on_without_one(tmp_path, source, monke
 
     stopper = threading.Thread(target=stop)
     stopper.start()
-    with pytest.raises(RuntimeError, match="The Dask scheduler .* is gone .* run again to go on from here"):
+    with pytest.raises(RuntimeError, match="The Dask scheduler .* is gone .* run again to continue from"):
         mapping.map_raster(source, model(str(log), 0.02), out, scheduler=cluster.scheduler_address, **OPTIONS)
     stopper.join()
     before = len(lines(log))
@@ -168,31 +174,20 @@ def test_what_is_wrong_on_a_worker_is_said_here(tmp_path, source, light, monkeyp
     with pytest.raises(ValueError, match="model cannot be sent to the workers .*lock"):
         mapping.map_raster(source, stuck, tmp_path / "m.tif", scheduler=light, **OPTIONS)
     spans = mapping.spans(211, 48, 16)[0], mapping.spans(307, 48, 16)[0]
-    settings = {"version": "0.0", "source": "a.tif", "grid": []}
-    job = windows.Job(str(source), model(), (None, None, "bilinear"), settings, local=True)
     with pytest.raises(ValueError, match="worker runs lulc_utils .* this machine 0.0; install the same"):
-        windows.compute_elsewhere(job, spans)
-    settings["version"] = mapping.__version__
+        worker.compute_elsewhere(job(source, version="0.0"), spans)
     with pytest.raises(ValueError, match="worker sees another a.tif than this machine"):
-        windows.compute_elsewhere(job, spans)
+        worker.compute_elsewhere(job(source, grid=[]), spans)
     source.unlink()
     with pytest.raises(FileNotFoundError, match="a worker cannot see it; .* shared folder or under an address"):
-        windows.compute_elsewhere(job, spans)
+        worker.compute_elsewhere(job(source, grid=[]), spans)
 
 
 def test_only_what_others_need_travels(source):
     """Classes where a window counts alone, probabilities only in the cross-overs, nothing of the rest attached."""
     spans = mapping.spans(211, 96, 16)[1], mapping.spans(307, 96, 16)[1]
     with rasterio.open(source) as view:
-        settings = {
-            "version": mapping.__version__,
-            "source": "a.tif",
-            "grid": windows.grid_of(view),
-            "bands": [1, 2, 3],
-        }
-    settings["classes"] = [list(c) for c in CLASSES]
-    job = windows.Job(str(source), model(), (None, None, "bilinear"), settings, local=True)
-    answer = windows.compute_elsewhere(job, spans)
+        answer = worker.compute_elsewhere(job(source, grid=inputs.grid_of(view)), spans)
     rows, cols = (span.end - span.begin for span in spans)
     assert answer.labels.shape == (rows, cols) and answer.labels.dtype == np.uint8
     assert answer.top.shape == answer.bottom.shape == (3, 16, cols)
@@ -286,16 +281,16 @@ def test_missing_parts_are_named(tmp_path, source, monkeypatch):
 
 
 def test_the_command_line_takes_workers_or_a_scheduler(tmp_path, source, two, monkeypatch, capsys):
-    monkeypatch.setattr(mapping, "load_model", lambda path, **_: model())
+    monkeypatch.setattr(command, "load_model", lambda path, **_: model())
     arguments = [str(source), str(tmp_path / "m.tif"), "--model", "any", "--window", "48", "--overlap", "16", "--quiet"]
-    assert mapping.main([*arguments, "--scheduler", two.scheduler.address]) == 0
+    assert command.main([*arguments, "--scheduler", two.scheduler.address]) == 0
     serial = mapping.map_raster(source, model(), tmp_path / "serial.tif", **OPTIONS)
     np.testing.assert_array_equal(pixels_of(tmp_path / "m.tif"), pixels_of(serial))
-    assert mapping.main([*arguments, "--workers", "0"]) == 1
+    assert command.main([*arguments, "--workers", "0"]) == 1
     assert "at least 1 worker" in capsys.readouterr().err
     with pytest.raises(SystemExit):
-        mapping.main([*arguments, "--workers", "2", "--scheduler", "x"])
-    assert "choose --scheduler or --workers" in capsys.readouterr().err
+        command.main([*arguments, "--workers", "2", "--scheduler", "x"])
+    assert "not allowed with argument" in capsys.readouterr().err
     asked = []
     monkeypatch.setattr(scale, "local", lambda n: asked.append(n) or scale.client(two))
-    assert mapping.main([*arguments, "--workers", "2"]) == 0 and asked == [2]
+    assert command.main([*arguments, "--workers", "2"]) == 0 and asked == [2]
