@@ -168,24 +168,33 @@ def test_every_check_passes_with_the_solution_and_fails_with_the_stub(chapter, m
     number_of = student.exercise_of(every)
     first = min(number_of)
     before = [c.source for c in every[:first] if c.cell_type == "code" and "%pip" not in c.source]
-    steps = [c for c in every[first:] if tagged(c, "solution") or tagged(c, "check")]
-    pairs = list(zip(number_of.values(), steps[0::2], steps[1::2], strict=True))
     cells = [nbformat.v4.new_code_cell(source) for source in before]
-    for number, solution, check in pairs:
-        for source in (student.stub(solution.source, number), check.source, solution.source, check.source):
-            cells.append(nbformat.v4.new_code_cell(source))
+    tried = {number: {} for number in number_of.values()}
+    for index, cell in enumerate(every[first:], first):
+        if tagged(cell, "solution"):
+            number = number_of[index]
+            tried[number].setdefault("solutions", []).append(cell.source)
+        elif tagged(cell, "check"):
+            stubs = [student.stub(source, number) for source in tried[number]["solutions"]]
+            for kind, sources in {
+                "stubbed": stubs,
+                "failing": [cell.source],
+                "solved": tried[number]["solutions"],
+                "passing": [cell.source],
+            }.items():
+                tried[number][kind] = [nbformat.v4.new_code_cell(source) for source in sources]
+                cells += tried[number][kind]
     notebook = nbformat.v4.new_notebook(cells=cells)
     NotebookClient(notebook, timeout=300, allow_errors=True, kernel_name="python3").execute()
     assert not [error_of(c) for c in cells[: len(before)] if error_of(c)]
-    for i, (number, *_) in enumerate(pairs):
-        stubbed, failing, solved, passing = cells[len(before) + 4 * i :][:4]
-        error = error_of(stubbed) or error_of(failing)
-        assert error and error[0] == "NotImplementedError", f"exercise {number}: the stub gives {error}"
+    for number, kinds in tried.items():
+        wrong = {k: [error_of(c) for c in kinds[k] if error_of(c)] for k in ("stubbed", "failing", "solved", "passing")}
+        error = [*wrong["stubbed"], *wrong["failing"]][0]
+        assert error[0] == "NotImplementedError", f"exercise {number}: the stub gives {error}"
         assert f"Exercise {number}: replace this line" in error[1]
-        assert error_of(failing), f"exercise {number}: the check passes although nothing was solved"
-        assert error_of(solved) is None, f"solution {number}: {error_of(solved)}"
-        assert error_of(passing) is None, f"check {number}: {error_of(passing)}"
-        assert any(f"Exercise {number}:" in o.get("text", "") for o in passing.outputs)
+        assert wrong["failing"], f"exercise {number}: the check passes although nothing was solved"
+        assert not wrong["solved"] + wrong["passing"], f"exercise {number}: {wrong}"
+        assert any(f"Exercise {number}:" in o.get("text", "") for o in kinds["passing"][0].outputs)
 
 
 @pytest.mark.slow
