@@ -26,6 +26,7 @@ import torch
 
 from lulc_utils import backbone as vits
 from lulc_utils import cluster, evaluate, mapping, maps, plot, raster, simulate
+from lulc_utils.files import complete_or_absent
 from lulc_utils.mapping import Model
 from lulc_utils.scene import Scene
 
@@ -34,20 +35,20 @@ RESOLUTION = 0.5  # metres per pixel of the simulated scenes
 FILES = ("scene.tif", "scene.labels.tif", "map.tif", "map.png", "map.html")
 FIRST_TRAINED = 10_000  # the embedded backbone has seen simulated scenes from this seed on
 
-Features = Callable[[np.ndarray], np.ndarray]  # images [N, 3, H, W] -> [N, h, w, D] on the grid of patches
+Describe = Callable[[np.ndarray], np.ndarray]  # images [N, 3, H, W] -> features [N, h, w, D] on the grid of patches
 
 
-def named_groups(features: Features, scenes: Sequence[Scene], groups: int, seed: int) -> Callable:
+def named_groups(describe: Describe, scenes: Sequence[Scene], groups: int, seed: int) -> Callable:
     """k-means on the patches of the scenes, each group named by its most frequent class there.
 
-    Returns a function: one image [3, H, W] -> class of every patch, [h, w] uint8.
+    Returns a function: one image [3, H, W] -> class of every patch, [h, w] uint8. ValueError for too many groups.
     """
-    found = features(np.stack([s.pixels for s in scenes]))  # [N, h, w, D]
-    model = cluster.kmeans(found, groups, seed)
+    features = describe(np.stack([s.pixels for s in scenes]))  # [N, h, w, D]
+    model = cluster.kmeans(features, groups, seed)
     truth = evaluate.patch_labels(np.stack([s.labels for s in scenes]), PATCH)  # [N, h, w]
     # a group without a labelled patch stays unlabelled
-    names = cluster.names(truth, evaluate.predict(model, found), len(scenes[0].classes), groups, many=True)
-    return lambda image: evaluate.apply_match(evaluate.predict(model, features(image[None])[0]), names)
+    names = cluster.names(truth, evaluate.predict(model, features), len(scenes[0].classes), groups, many=True)
+    return lambda image: evaluate.apply_match(evaluate.predict(model, describe(image[None])[0]), names)
 
 
 def as_model(name: str, classify: Callable, scene: Scene) -> Model:
@@ -61,24 +62,27 @@ def as_model(name: str, classify: Callable, scene: Scene) -> Model:
     return Model(predict, name, classes=scene.classes, bands=scene.bands, resolution=RESOLUTION)
 
 
-def run(folder: Path, seed: int, size: int, scenes: int, groups: int, progress: bool) -> dict[str, dict[str, float]]:
+def make(folder: Path, seed: int, size: int, scenes: int, groups: int, progress: bool) -> dict[str, dict[str, float]]:
     """Write the five files; returns accuracy and mIoU of the map and of what it is compared with."""
     scene = simulate.aerial(seed, size)
     others = simulate.aerial_scenes(range(seed + 1, seed + 1 + scenes), min(size, 256), progress)
     vit = vits.load("embedded")
-    ways = {
+    describers = {
         "embedded backbone": lambda images: vits.patch_features(vit, images, progress=progress and len(images) > 1),
         "raw colour": lambda images: vits.raw_color(images, PATCH),
     }
-    path = raster.write_scene(scene, folder / "scene.tif")
+    classifiers = {
+        name: named_groups(lambda images, f=describe: f(images).numpy(), others, groups, seed)
+        for name, describe in describers.items()
+    }
+    path = raster.write_scene(scene, folder / "scene.tif")  # not before: nothing is left of what cannot be done
+    outs = {"embedded backbone": folder / "map.tif", "raw colour": folder / "color.tif"}
     scores = {}
-    for name, features in ways.items():
-        classify = named_groups(lambda images, f=features: f(images).numpy(), others, groups, seed)
-        out = folder / ("map.tif" if name == "embedded backbone" else "colour.tif")
+    for name, classify in classifiers.items():
         model = as_model(f"{groups} groups of patches by {name}", classify, scene)
-        mapping.map_raster(path, model, out, window=256, overlap=64, resume=False, progress=progress)
-        scores[name] = _score(scene, raster.read_scene(out).pixels[0])
-    (folder / "colour.tif").unlink()  # it was only to compare with
+        mapping.map_raster(path, model, outs[name], window=256, overlap=64, resume=False, progress=progress)
+        scores[name] = _score(scene, raster.read_scene(outs[name]).pixels[0])
+    outs["raw colour"].unlink()  # it was only to compare with
     most = evaluate.majority_class(np.stack([s.labels for s in others]), len(scene.classes))
     scores["most frequent class"] = _score(scene, np.full_like(scene.labels, most))
     draw(folder, scene, raster.read_scene(folder / "map.tif").pixels[0])
@@ -86,8 +90,8 @@ def run(folder: Path, seed: int, size: int, scenes: int, groups: int, progress: 
 
 
 def _score(scene: Scene, labels: np.ndarray) -> dict[str, float]:
-    found = evaluate.scores(evaluate.confusion(scene.labels, labels, len(scene.classes)))
-    return {name: found[name] for name in ("accuracy", "miou")}
+    scores = evaluate.scores(evaluate.confusion(scene.labels, labels, len(scene.classes)))
+    return {name: scores[name] for name in ("accuracy", "miou")}
 
 
 def draw(folder: Path, scene: Scene, labels: np.ndarray) -> None:
@@ -95,10 +99,12 @@ def draw(folder: Path, scene: Scene, labels: np.ndarray) -> None:
     mapped, truth = (plot.class_map(values, scene.classes) for values in (labels, scene.labels))
     figure, _ = plot.panels({scene.name: plot.rgb(scene), "map": mapped, "truth": truth}, columns=3, size=4)
     plot.legend(figure, scene.classes)
-    figure.savefig(folder / "map.png", dpi=120, bbox_inches="tight")
+    with complete_or_absent(folder / "map.png") as part:
+        figure.savefig(part, dpi=120, bbox_inches="tight")
     sides = (dataclasses.replace(scene, name="map", labels=labels), dataclasses.replace(scene, name="simulated truth"))
     page = maps.comparison(*sides, pixels=512)
-    (folder / "map.html").write_text(_with_leaflet(page.get_root().render()), encoding="utf8")
+    with complete_or_absent(folder / "map.html") as part:
+        part.write_text(_with_leaflet(page.get_root().render()), encoding="utf8")
 
 
 def _with_leaflet(page: str) -> str:
@@ -118,9 +124,8 @@ def _with_leaflet(page: str) -> str:
     )
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Command line; returns 0, or 1 after one sentence on what is wrong."""
-    parser = argparse.ArgumentParser("python -m lulc_utils demo", description=__doc__.splitlines()[0])
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """What `run` takes."""
     parser.add_argument("folder", nargs="?", type=Path, default=Path("demo"), help="where files go (%(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="which simulated scene (%(default)s)")
     parser.add_argument("--size", type=int, default=512, help="its side in pixels of 0.5 m (%(default)s)")
@@ -128,33 +133,42 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--groups", type=int, default=30, help="groups of patches (%(default)s)")
     parser.add_argument("--force", action="store_true", help="replace files of an earlier run")
     parser.add_argument("--quiet", action="store_true", help="no progress bars")
-    a = parser.parse_args(arguments)
-    if not 0 <= a.seed <= FIRST_TRAINED - 1 - a.scenes or a.scenes < 1:
-        parser.error(f"all seeds used must lie in 0 to {FIRST_TRAINED - 1}: the backbone was trained on later ones")
-    there = [name for name in FILES if (a.folder / name).exists()]
-    if there and not a.force:
-        print(f"{a.folder / there[0]} is already there; choose another folder, or --force.", file=sys.stderr)
-        return 1
+
+
+def run(options: argparse.Namespace) -> None:
+    """Make the files and say what the map is worth; ValueError, FileExistsError, or what else stands in the way."""
+    o = options
+    if not 0 <= o.seed <= FIRST_TRAINED - 1 - o.scenes or o.scenes < 1:
+        raise ValueError(
+            f"All seeds used must lie in 0 to {FIRST_TRAINED - 1}, because the backbone was trained on later ones; "
+            "choose another --seed or fewer --scenes."
+        )
+    if there := [name for name in FILES if (o.folder / name).exists()]:
+        if not o.force:
+            raise FileExistsError(f"{o.folder / there[0]} is already there; choose another folder, or --force.")
     matplotlib.use("Agg")  # a window must not be needed
+    o.folder.mkdir(parents=True, exist_ok=True)
+    scores = make(o.folder, o.seed, o.size, o.scenes, o.groups, not o.quiet)
+    print(f"Mapped a simulated aerial scene (seed {o.seed}) without a label of its own: {o.groups} groups of patches,")
+    print(f"named by {o.scenes} other simulated scenes.\n")
+    rows = [[name, s["accuracy"], s["miou"]] for name, s in scores.items()]
+    print(plot.Table(["map by", "accuracy", "mIoU"], rows), "\n")
+    print("One scene proves little; chapters 1 and 2 measure on many, and on real images.")
+    print(f"In {o.folder}: scene.tif and map.tif for a GIS, map.png to look at, map.html for a browser.")
+    if "<script src=" in (o.folder / "map.html").read_text(encoding="utf8"):
+        print("map.html fetches Leaflet from the network when opened; after `pip install xstatic-leaflet` it does not.")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Until cli.py is there: 0, or 1 after one sentence on what is wrong."""
+    parser = argparse.ArgumentParser("python -m lulc_utils demo", description=__doc__.splitlines()[0])
+    add_options(parser)
     try:
-        a.folder.mkdir(parents=True, exist_ok=True)
-        scores = run(a.folder, a.seed, a.size, a.scenes, a.groups, not a.quiet)
+        run(parser.parse_args(arguments))
     except (ValueError, OSError, RuntimeError) as error:
         print(error, file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("Stopped; run it again with --force.", file=sys.stderr)
         return 130
-    print(f"Mapped a simulated aerial scene (seed {a.seed}) without a label of its own: {a.groups} groups of patches,")
-    print(f"named by {a.scenes} other simulated scenes.\n")
-    rows = [[name, s["accuracy"], s["miou"]] for name, s in scores.items()]
-    print(plot.Table(["map by", "accuracy", "mIoU"], rows), "\n")
-    print("One scene proves little; chapters 1 and 2 measure on many, and on real images.")
-    print(f"In {a.folder}: scene.tif and map.tif for a GIS, map.png to look at, map.html for a browser.")
-    if "<script src=" in (a.folder / "map.html").read_text(encoding="utf8"):
-        print("map.html fetches Leaflet from the network when opened; after `pip install xstatic-leaflet` it does not.")
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

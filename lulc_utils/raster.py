@@ -20,8 +20,8 @@ from rasterio.io import DatasetReader
 from rasterio.windows import Window
 from rasterio.windows import transform as window_transform
 
-from .files import check_readable, check_target, complete_or_absent
-from .scene import UNLABELLED, LandCover, Scene
+from lulc_utils.files import check_readable, check_target, complete_or_absent
+from lulc_utils.scene import UNLABELLED, LandCover, Scene
 
 TAG = "LULC_SCENE"  # one TIFF tag with everything GeoTIFF has no place for, as JSON
 
@@ -93,7 +93,7 @@ def read_scene(
     """
     with opened(path) as file:
         names = tuple(d or f"band {i}" for i, d in enumerate(file.descriptions, 1))
-        where = _window_inside(file, window, path)
+        part = _window_inside(file, window, path)
         if require_crs and file.crs is None:
             raise ValueError(
                 f"{path} has no coordinate reference system; assign one first (for example with "
@@ -102,39 +102,39 @@ def read_scene(
         missing = [b for b in bands or () if b not in names]
         if missing:
             raise ValueError(f"{path} has no band {', '.join(missing)}; it has {', '.join(names)}.")
-        chosen = bands or names
+        bands = tuple(bands or names)
         tag = json.loads(file.tags().get(TAG, "{}"))
         scene = Scene(
             name=tag.get("name", Path(path).stem),
-            pixels=file.read([names.index(b) + 1 for b in chosen], window=where),
-            bands=tuple(chosen),
+            pixels=file.read([names.index(b) + 1 for b in bands], window=part),
+            bands=bands,
             source=tag.get("source", Path(path).name),
-            transform=None if file.transform.is_identity else window_transform(where, file.transform),
+            transform=None if file.transform.is_identity else window_transform(part, file.transform),
             crs=file.crs,
             date=tag.get("date") and datetime.date.fromisoformat(tag["date"]),
             nodata=file.nodata,
             group=tag.get("group", ""),
-            **_read_labels(path, labels, where, (file.height, file.width), classes, tag),
+            **_read_labels(path, labels, part, (file.height, file.width), classes, tag),
         )
     if not scene.valid.any():
         raise ValueError(f"{path} holds only nodata in the part that was asked for; there is nothing to map.")
     return scene
 
 
-def _read_labels(path, labels, where: Window, shape: tuple[int, int], classes, tag: dict) -> dict:
+def _read_labels(path, labels, part: Window, shape: tuple[int, int], classes, tag: dict) -> dict:
     classes = tuple(LandCover(*c) for c in tag.get("classes", ())) or tuple(classes)
-    found = labels or (labels_path(path) if labels_path(path).exists() else None)
-    if found is None:
+    file = labels or (labels_path(path) if labels_path(path).exists() else None)
+    if file is None:
         return {"classes": classes}
-    with opened(found) as mask:
+    with opened(file) as mask:
         if (mask.height, mask.width) != shape:
             raise ValueError(
-                f"The mask {found} is {mask.height} x {mask.width} pixels but the image {path} is "
+                f"The mask {file} is {mask.height} x {mask.width} pixels but the image {path} is "
                 f"{shape[0]} x {shape[1]}; they must cover the same pixels."
             )
         if mask.count != 1:
-            raise ValueError(f"The mask {found} has {mask.count} bands; a mask of class numbers has one.")
-        return {"labels": mask.read(1, window=where).astype(np.uint8), "classes": classes}
+            raise ValueError(f"The mask {file} has {mask.count} bands; a mask of class numbers has one.")
+        return {"labels": mask.read(1, window=part).astype(np.uint8), "classes": classes}
 
 
 @contextmanager

@@ -54,13 +54,13 @@ class Model:
 
 
 def checked_classes(classes: Sequence[LandCover] | None) -> tuple[LandCover, ...]:
-    """The classes as a tuple; ValueError when there are none or too many, or a color cannot be drawn."""
+    """The classes as a tuple; ValueError when there are none or too many, or a colour cannot be drawn."""
     if not classes or len(classes) > UNLABELLED:
         raise ValueError(f"A map needs 1 to {UNLABELLED} classes (name and colour); pass classes=... in model order.")
     classes = tuple(LandCover(*c) for c in classes)
     bad = [c for c in classes if not re.fullmatch("#[0-9a-fA-F]{6}", c.color)]
     if bad:
-        raise ValueError(f"The color of class '{bad[0].name}' must look like #1f77b4, not {bad[0].color}.")
+        raise ValueError(f"The colour of class '{bad[0].name}' must look like #1f77b4, not {bad[0].color}.")
     return classes
 
 

@@ -39,8 +39,8 @@ def test_the_scores_are_those_of_the_files(tmp_path, capsys, one_thread):
         line.rsplit(maxsplit=2)[0]: line.split()[-2:] for line in capsys.readouterr().out.splitlines() if "." in line
     }
     scene, mapped = raster.read_scene(tmp_path / "scene.tif"), raster.read_scene(tmp_path / "map.tif")
-    found = evaluate.scores(evaluate.confusion(scene.labels, mapped.pixels[0], len(scene.classes)))
-    assert table["embedded backbone"] == [f"{found['accuracy']:.2f}", f"{found['miou']:.2f}"]
+    scores = evaluate.scores(evaluate.confusion(scene.labels, mapped.pixels[0], len(scene.classes)))
+    assert table["embedded backbone"] == [f"{scores['accuracy']:.2f}", f"{scores['miou']:.2f}"]
     assert {"raw colour", "most frequent class"} <= set(table)
 
 
@@ -61,7 +61,7 @@ def test_without_leaflet_here_the_page_needs_the_network_and_the_command_says_so
 
 def test_it_replaces_nothing_unless_forced(made, capsys):
     before = (made / "map.tif").stat().st_mtime_ns
-    assert main(["demo", str(made), *SMALL]) == 1
+    assert main(["demo", str(made), *SMALL]) > 0
     assert "already there; choose another folder, or --force" in capsys.readouterr().err
     assert (made / "map.tif").stat().st_mtime_ns == before
     assert main(["demo", str(made), *SMALL, "--force"]) == 0
@@ -70,18 +70,22 @@ def test_it_replaces_nothing_unless_forced(made, capsys):
 
 @pytest.mark.parametrize(
     ("options", "sentence"),
-    [(["--size", "20"], "at least 64 x 64"), (["--groups", "9999"], "9999 clusters cannot be made of")],
+    [
+        (["--size", "20"], "at least 64 x 64"),
+        (["--groups", "9999"], "9999 clusters cannot be made of"),
+        (["--groups", "0"], "0 clusters"),
+    ],
 )
 def test_bad_input_gets_one_sentence(tmp_path, capsys, options, sentence):
-    assert main(["demo", str(tmp_path), *SMALL, *options]) == 1
+    assert main(["demo", str(tmp_path), *SMALL, *options]) > 0
+    assert not [*tmp_path.iterdir()], "nothing is in the way of the next run"
     said = capsys.readouterr().err
     assert sentence in said and said.count("\n") == 1
 
 
 def test_scenes_that_the_backbone_was_trained_on_are_refused(tmp_path, capsys):
     for seed in ("9999", "10005", "-1"):
-        with pytest.raises(SystemExit):
-            main(["demo", str(tmp_path), f"--seed={seed}"])
+        assert main(["demo", str(tmp_path), f"--seed={seed}"]) > 0
         assert "must lie in 0 to 9999" in capsys.readouterr().err
 
 
@@ -96,8 +100,10 @@ def test_groups_are_named_by_the_other_scenes_only():
         labels[:, 32:] = 1 - dark
         return demo.dataclasses.replace(scene, pixels=pixels, labels=labels)
 
-    features = lambda images: demo.vits.raw_color(images, demo.PATCH).numpy()  # noqa: E731
-    classify = demo.named_groups(features, [ground(0), ground(0)], 2, 0)
+    def describe(images):
+        return demo.vits.raw_color(images, demo.PATCH).numpy()
+
+    classify = demo.named_groups(describe, [ground(0), ground(0)], 2, 0)
     answer = classify(ground(1).pixels)
     assert answer.shape == (8, 8) and (answer[:, :4] == 0).all() and (answer[:, 4:] == 1).all()
     model = demo.as_model("test", classify, ground(1))
