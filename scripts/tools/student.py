@@ -8,6 +8,7 @@ A solution cell is a code cell tagged `solution`. What the student has to write 
 `### BEGIN SOLUTION` and `### END SOLUTION`, and is replaced by a line that raises; a cell without them is replaced as
 a whole. The check that follows stays. Nothing is hidden in a copy: cell metadata, attachments and outputs go, except
 for the short outputs that every run must reproduce. The link to Colab goes too, because it opens the full chapter.
+The markers are nbgrader's; its own ClearSolutions would bring a server and a database, and leaves what else could tell.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """The prose pages: all in the table of contents, chapters framed alike, glossary sound, reading that exists."""
 
 import json
+import pkgutil
 import re
 import sys
 from pathlib import Path
@@ -87,3 +88,17 @@ def test_the_table_of_run_times_adds_up():
     assert "| 2 min 05 s |" in page and "one chapter at a time" in page
     kept = json.loads((ROOT / "book" / "measured" / "run_times.json").read_text(encoding="utf8"))
     assert set(kept["seconds"]) == set(run_chapters.chapters())
+
+
+def test_modules_and_functions_that_the_prose_names_exist():
+    files = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "book").glob("*.md"), ROOT / "book" / "claims.yml"]
+    files += (ROOT / "notebooks").glob("*.ipynb")
+    names = {(file.name, name) for file in files for name in re.findall(r"lulc_utils(?:\.\w+)+", file.read_text("utf8"))}
+    assert len(names) > 20
+    gone = []
+    for file, name in sorted(names):
+        try:
+            pkgutil.resolve_name(name)
+        except (ImportError, AttributeError):
+            gone.append(f"{file}: {name}")
+    assert not gone
