@@ -92,6 +92,7 @@ def lines(path):
 # ---------------------------------------------------------------------------------------------------- the maps
 
 
+@pytest.mark.slow
 def test_processes_and_serial_run_give_the_same_map(tmp_path, source, two, monkeypatch):
     serial = mapping.map_raster(source, model(), tmp_path / "serial.tif", **OPTIONS)
     monkeypatch.chdir(tmp_path)  # the workers are elsewhere
@@ -118,6 +119,7 @@ def test_an_address_is_enough_and_one_worker_gives_the_same(tmp_path, source):
     np.testing.assert_array_equal(pixels_of(one), pixels_of(serial))
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs SIGKILL")
 def test_a_killed_worker_costs_only_its_own_windows(tmp_path, source, two):
     serial = mapping.map_raster(source, model(), tmp_path / "serial.tif", **OPTIONS)
@@ -251,6 +253,7 @@ def test_errors_of_the_function_come_as_they_are(light):
         list(scale.in_order(light, lambda shared, item: item, Foreign(), [1]))
 
 
+@pytest.mark.slow
 def test_an_item_that_kills_every_worker_is_given_up():
     def die(shared, item):
         import os
@@ -280,6 +283,7 @@ def test_missing_parts_are_named(tmp_path, source, monkeypatch):
     assert [p.name for p in tmp_path.iterdir()] == ["a.tif"], "nothing half-written"
 
 
+@pytest.mark.slow
 def test_the_command_line_takes_workers_or_a_scheduler(tmp_path, source, two, monkeypatch, capsys):
     monkeypatch.setattr(command, "load_model", lambda path, **_: model())
     arguments = [str(source), str(tmp_path / "m.tif"), "--model", "any", "--window", "48", "--overlap", "16", "--quiet"]
