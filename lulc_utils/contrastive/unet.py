@@ -10,39 +10,41 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
+import numpy as np
 import torch
-import torch.distributed as dist
 from torch import nn
 from torch.distributed.nn.functional import all_reduce
 from torch.nn import functional as F
 
 from lulc_utils import tensors
+from lulc_utils.training import own_randomness, processes
 
 FORMAT = "lulc_utils.contrastive.unet 1"
 
 
 class BatchNorm(nn.BatchNorm2d):
-    """Batch normalisation over the batches of all processes, so that two processes compute what one does.
+    """Batch normalization over the batches of all processes, so that two processes compute what one does.
 
     Torch's SyncBatchNorm works on GPUs only; all processes must hold equally many images here.
     """
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """[B, C, H, W] -> the same shape."""
-        if not (self.training and dist.is_initialized() and dist.get_world_size() > 1):
+        if not self.training or processes() == 1:
             return super().forward(x)
-        world = dist.get_world_size()
+        world = processes()
         mean = all_reduce(x.mean((0, 2, 3))) / world  # the gradient passes through both sums
-        centred = x - mean.view(-1, 1, 1)
-        var = all_reduce(centred.square().mean((0, 2, 3))) / world
+        centered = x - mean.view(-1, 1, 1)
+        var = all_reduce(centered.square().mean((0, 2, 3))) / world
         with torch.no_grad():
             count = world * x.numel() / x.shape[1]
             self.running_mean.lerp_(mean, self.momentum)
             self.running_var.lerp_(var * count / (count - 1), self.momentum)
             self.num_batches_tracked += 1
         scale = self.weight / (var + self.eps).sqrt()
-        return centred * scale.view(-1, 1, 1) + self.bias.view(-1, 1, 1)
+        return centered * scale.view(-1, 1, 1) + self.bias.view(-1, 1, 1)
 
 
 def conv(inputs: int, outputs: int, size: int = 3, stride: int = 1) -> nn.Sequential:
@@ -60,7 +62,7 @@ class UNet(nn.Module):
     widths    channels at full, 1/2, 1/4, 1/8 resolution
     dim       D, length of a pixel's feature vector
 
-    The buffers `mean` and `std` [C] standardise the input; set them with `standardise` before training.
+    The buffers `mean` and `std` [C] standardize the input; set them with `standardize` before training.
     """
 
     def __init__(
@@ -87,12 +89,12 @@ class UNet(nn.Module):
         coarse = 2 ** len(self.down)
         if height % coarse or width % coarse:  # every resolution must be a whole number of pixels
             x = F.pad(x, (0, -width % coarse, 0, -height % coarse), mode="replicate")
-        known = [self.stem(x)]  # [B, w0, H, W]
+        finer = [self.stem(x)]  # [B, w0, H, W]
         for down in self.down:
-            known.append(down(known[-1]))  # [B, w1, H/2, W/2], [B, w2, H/4, W/4], ...
-        x = self.bottom(known.pop())
+            finer.append(down(finer[-1]))  # [B, w1, H/2, W/2], [B, w2, H/4, W/4], ...
+        x = self.bottom(finer.pop())
         for narrow, up in zip(reversed(self.narrow), reversed(self.up), strict=True):
-            x = up(F.interpolate(narrow(x), scale_factor=2.0, mode="nearest") + known.pop())
+            x = up(F.interpolate(narrow(x), scale_factor=2.0, mode="nearest") + finer.pop())
         return F.relu(self.out(x)[..., :height, :width])
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -101,12 +103,44 @@ class UNet(nn.Module):
             raise RuntimeError("This network has no head yet; contrastive.finetune gives it one.")
         return self.head(self.features(x))
 
-    def standardise(self, images: torch.Tensor) -> UNet:
+    def standardize(self, images: torch.Tensor) -> UNet:
         """Take mean and standard deviation of every band from images [..., C, H, W]; returns the network itself."""
         flat = images.transpose(-3, 0).flatten(1).double()  # [C, everything else]
         self.mean.copy_(flat.mean(1))
         self.std.copy_(flat.std(1).clamp_min(1e-4))
         return self
+
+
+class Result(NamedTuple):
+    """A trained network and one record per logged step."""
+
+    model: UNet
+    history: list[dict]
+
+
+def fresh(bands: Sequence[str], images: np.ndarray | torch.Tensor, seed: int = 0, **shape) -> UNet:
+    """A U-Net with random weights that standardizes by these images [..., C, H, W]; shape as `UNet`'s."""
+    with own_randomness(seed):
+        return UNet(bands, **shape).standardize(torch.as_tensor(images))
+
+
+@torch.no_grad()
+def features(model: UNet, images: np.ndarray | torch.Tensor, batch_size: int = 16) -> np.ndarray:
+    """Features of every pixel: reflectance [P, C, H, W] -> [P, H, W, D] float32."""
+    training, device = model.training, model.mean.device
+    model.eval()
+    parts = [model.features(part.to(device)).cpu() for part in torch.as_tensor(images).split(batch_size)]
+    model.train(training)
+    return torch.cat(parts).movedim(1, -1).numpy()
+
+
+@torch.no_grad()
+def predict(model: UNet, images: np.ndarray | torch.Tensor, batch_size: int = 16) -> np.ndarray:
+    """Most likely class of every pixel: reflectance [P, C, H, W] -> [P, H, W] uint8."""
+    device = model.mean.device
+    model.eval()
+    parts = torch.as_tensor(images).split(batch_size)
+    return torch.cat([model(part.to(device)).argmax(1).byte().cpu() for part in parts]).numpy()
 
 
 def save(model: UNet, path: str | Path, **notes: str) -> Path:

@@ -8,6 +8,7 @@ distributed  several processes under torchrun, and the device each of them compu
 
 from lulc_utils.training.distributed import (
     checked_device,
+    descend,
     joined,
     mean_over_processes,
     my_rows,
@@ -30,6 +31,7 @@ __all__ = [
     "autocast",
     "checked_device",
     "cosine_schedule",
+    "descend",
     "from_options",
     "joined",
     "mean_over_processes",

@@ -89,3 +89,17 @@ def share_gradients(
         flat = combine(torch.cat([w.grad.flatten() for w in weights]))
         for weight, part in zip(weights, flat.split([w.numel() for w in weights]), strict=True):
             weight.grad.copy_(part.view_as(weight))
+
+
+def descend(
+    model: nn.Module, loss: torch.Tensor, optimizer: torch.optim.Optimizer, rate: float, clip_norm: float = 1.0
+) -> None:
+    """One step down the gradient at a learning rate; the gradient, summed over the processes, has at most that norm."""
+    weights = [w for w in model.parameters() if w.requires_grad]
+    optimizer.zero_grad()
+    loss.backward()
+    share_gradients(weights)
+    nn.utils.clip_grad_norm_(weights, clip_norm)
+    for group in optimizer.param_groups:
+        group["lr"] = float(rate)
+    optimizer.step()

@@ -59,13 +59,14 @@ class Run:
     def __init__(
         self,
         settings: Any,
-        saving: Saving,
+        saving: Saving | None,
         parts: dict[str, Any],
         *,
         device: str | torch.device = "cpu",
         about: dict[str, Any] | None = None,
     ):
-        self.parts, self.records, self.step, self.saving = parts, [], 0, saving
+        self.parts, self.records, self.step = parts, [], 0
+        self.saving = saving = saving or Saving()
         same = {**asdict(settings), **(about or {})}
         self.total = same.pop("steps")
         self.same = json.loads(json.dumps(same))  # tuples become lists, as they will be in the checkpoint

@@ -73,7 +73,7 @@ def pretrained(region: str, seed: int, pairs: bool = True, **changes) -> unet.UN
     """A network pre-trained in one region, with the chapter's settings unless changed."""
     images, bands, *_ = landscape(region)
     images = images if pairs else images[:, 0]
-    return co.pretrain(images, bands=bands, seed=seed, **PRETRAIN | changes).model
+    return co.pretrain(images, co.Pretraining(seed=seed, **PRETRAIN | changes), bands=bands).model
 
 
 def scored(model: unet.UNet | None, region: str, fraction: float, seed: int, **changes) -> np.ndarray:
@@ -82,7 +82,7 @@ def scored(model: unet.UNet | None, region: str, fraction: float, seed: int, **c
     changes = {"probe": model is not None, **changes}  # there is nothing to protect in random features
     model = model or co.fresh(bands, images, seed)  # standardised by the same images as a pre-trained one
     few = co.label_fraction(labels, fraction, seed)
-    tuned = co.finetune(model, images[:, 0], few, CLASSES, seed=seed, **FINETUNE | changes).model
+    tuned = co.finetune(model, images[:, 0], few, CLASSES, co.Finetuning(seed=seed, **FINETUNE | changes)).model
     return tables(truth, co.predict(tuned, test), CLASSES)
 
 
@@ -149,9 +149,9 @@ def quadrants(fold: int) -> tuple:
     quarters = [raster.crops(scene, 112) for scene in data.terramesh(progress=False)]
     train = [scene[i] for scene in quarters for i in ((0, 3), (1, 2))[fold]]
     test = [scene[i] for scene in quarters for i in ((1, 2), (0, 3))[fold]]
-    far, *_ = co.patches(data.satclip(progress=False), 56, co.BANDS)
-    near, _, labels = co.patches(train, 56, co.BANDS)
-    held, _, truth = co.patches(test, None, co.BANDS)
+    far, *_ = co.patches(data.satclip(progress=False), 56, co.GROUND_BANDS)
+    near, _, labels = co.patches(train, 56, co.GROUND_BANDS)
+    held, _, truth = co.patches(test, None, co.GROUND_BANDS)
     return np.concatenate([far, near]), near, labels, held, truth
 
 
@@ -161,14 +161,15 @@ def real_job(seed: int) -> dict[str, np.ndarray]:
     for fold in range(2):
         unlabelled, images, labels, held, truth = quadrants(fold)
         starts = {
-            "random": co.fresh(co.BANDS, unlabelled, seed),
-            "pre-trained": co.pretrain(unlabelled, bands=co.BANDS, seed=seed, **PRETRAIN).model,
+            "random": co.fresh(co.GROUND_BANDS, unlabelled, seed),
+            "pre-trained": co.pretrain(unlabelled, co.Pretraining(seed=seed, **PRETRAIN), bands=co.GROUND_BANDS).model,
         }
         for name, model in starts.items():
             for fraction in REAL_FRACTIONS:
                 few, probe = co.label_fraction(labels, fraction, seed), name == "pre-trained"
                 classes = len(ESRI_CLASSES)
-                tuned = co.finetune(model, images, few, classes, seed=seed, probe=probe, **FINETUNE).model
+                settings = co.Finetuning(seed=seed, probe=probe, **FINETUNE)
+                tuned = co.finetune(model, images, few, classes, settings).model
                 answer = tables(truth, co.predict(tuned, held), len(ESRI_CLASSES))
                 found[f"{name}|{fraction}|{fold}"] = answer
     return found

@@ -9,7 +9,7 @@ import rasterio
 import stamp
 
 from lulc_utils import demo, evaluate, raster, simulate
-from lulc_utils.__main__ import main
+from lulc_utils.cli import main
 
 SMALL = ["--size", "136", "--scenes", "2", "--groups", "10", "--quiet"]
 

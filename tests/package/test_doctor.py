@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from lulc_utils import backbone, data, doctor
-from lulc_utils.__main__ import main
+from lulc_utils.cli import main
 
 
 def only(word, check):

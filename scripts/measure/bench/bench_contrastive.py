@@ -23,7 +23,7 @@ LARGEST = 2**32  # bytes of the similarity matrices; larger ones are not run but
 
 def sides(crop: int, generator: torch.Generator) -> tuple[co.View, co.View]:
     """Two views of random patches twice as large as the crop."""
-    patches = torch.rand(BATCH, len(co.BANDS), 2 * crop, 2 * crop, generator=generator)
+    patches = torch.rand(BATCH, len(co.GROUND_BANDS), 2 * crop, 2 * crop, generator=generator)
     return co.two_views(patches, crop, generator, overlap=0.5)
 
 
@@ -32,7 +32,7 @@ def sampled(net: unet.UNet, head: co.Projection, a: co.View, b: co.View, generat
     points = co.matching_points(a, b, POINTS, generator)
     features = net.features(torch.cat([a.pixels, b.pixels]))
     za, zb = head(co.at_points(features, torch.cat([points.a, points.b]))).chunk(2)
-    co.symmetric_info_nce(za, zb, exclude=co.near_neighbours(points.ground, 4.0)).backward()
+    co.symmetric_info_nce(za, zb, exclude=co.near_neighbors(points.ground, 4.0)).backward()
     return len(za)
 
 
@@ -43,7 +43,7 @@ def plain(net: unet.UNet, head: co.Projection, a: co.View, b: co.View) -> int:
     features = net.features(torch.cat([a.pixels, b.pixels]))
     za, zb = head(co.at_points(features, torch.cat([points.a, points.b]))).chunk(2)
     za, zb = F.normalize(za, dim=1), F.normalize(zb, dim=1)
-    near = co.near_neighbours(points.ground, 4.0)
+    near = co.near_neighbors(points.ground, 4.0)
     alike = (za @ zb.T / 0.1).exp().masked_fill(near, 0.0)  # [N, N]
     loss = -(alike.diag() / alike.sum(1)).log().mean() / 2 - (alike.diag() / alike.sum(0)).log().mean() / 2
     loss.backward()
@@ -52,7 +52,7 @@ def plain(net: unet.UNet, head: co.Projection, a: co.View, b: co.View) -> int:
 
 def _shared(a: co.View, b: co.View) -> torch.Tensor:
     size = a.pixels.shape[-1]
-    there = co.to_crop(co.to_patch(co._grid(size).expand(len(a.map), -1, -1), a.map), b.map)
+    there = co.to_crop(co.to_patch(co.pixel_grid(size).expand(len(a.map), -1, -1), a.map), b.map)
     return ((there > -1e-3) & (there < size - 1 + 1e-3)).all(-1).sum(1)
 
 
@@ -71,14 +71,14 @@ def activations(net: unet.UNet, crop: int) -> int:
         return tensor
 
     with torch.autograd.graph.saved_tensors_hooks(count, lambda tensor: tensor):
-        net.features(torch.rand(2 * BATCH, len(co.BANDS), crop, crop))
+        net.features(torch.rand(2 * BATCH, len(co.GROUND_BANDS), crop, crop))
     return total
 
 
 def run(crops: tuple[int, ...] = (32, 64, 96), repeats: int = 3) -> list[Row]:
     """Time per step of the plain way in steps of ours, and its memory, for every crop size; then a whole step."""
     generator, rows = torch.Generator().manual_seed(0), []
-    net = co.fresh(co.BANDS, torch.rand(4, len(co.BANDS), 16, 16, generator=generator))
+    net = co.fresh(co.GROUND_BANDS, torch.rand(4, len(co.GROUND_BANDS), 16, 16, generator=generator))
     head = co.Projection(net.dim)
     for crop in crops:
         a, b = sides(crop, generator)
@@ -110,10 +110,10 @@ def run(crops: tuple[int, ...] = (32, 64, 96), repeats: int = 3) -> list[Row]:
 
 def whole_step(batch_size: int = 16, crop: int = 32, steps: int = 20) -> Row:
     """Steps per second of `pretrain` as the chapter calls it, views and optimiser included."""
-    images = torch.rand(32, len(co.BANDS), 64, 64, generator=torch.Generator().manual_seed(0))
-    co.pretrain(images, steps=2, batch_size=batch_size, crop=crop)
+    images = torch.rand(32, len(co.GROUND_BANDS), 64, 64, generator=torch.Generator().manual_seed(0))
+    co.pretrain(images, co.Pretraining(steps=2, batch_size=batch_size, crop=crop))
     start = time.perf_counter()
-    co.pretrain(images, steps=steps, batch_size=batch_size, crop=crop)
+    co.pretrain(images, co.Pretraining(steps=steps, batch_size=batch_size, crop=crop))
     return Row(
         "contrastive pre-training",
         steps / (time.perf_counter() - start),
