@@ -15,7 +15,7 @@ train       the loop
 together    several repeats at once
 """
 
-from lulc_utils.pseudo_labels.batches import Pool, Samples, draw_batch, forget, make_pool
+from lulc_utils.pseudo_labels.batches import Pool, Samples, draw_batch, few_per_class, forget, make_pool
 from lulc_utils.pseudo_labels.loss import (
     Answers,
     Batch,
@@ -69,6 +69,7 @@ __all__ = [
     "consistency",
     "distillation",
     "draw_batch",
+    "few_per_class",
     "find_method",
     "fixmatch",
     "forget",

@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
+from lulc_utils.data.sites import Sites
 from lulc_utils.pseudo_labels.loss import Batch
 from lulc_utils.pseudo_labels.metadata import Encoding, encode
 from lulc_utils.pseudo_labels.rules import find_method
@@ -37,6 +38,11 @@ class Samples(NamedTuple):
     day: np.ndarray | None = None
     place_known: np.ndarray | None = None
 
+    @classmethod
+    def of(cls, sites: Sites) -> Samples:
+        """Rows of `data.sites` with everything that is known about them."""
+        return cls(sites.x, sites.y, sites.lat, sites.lon, sites.day)
+
     def meta(self, encoding: Sequence[Encoding]) -> torch.Tensor:
         """Encoded metadata [N, E]; see `metadata.encode`. ValueError without places."""
         if self.lat is None or self.lon is None:
@@ -48,6 +54,12 @@ class Samples(NamedTuple):
                 f"{len(day)} days; give one of each for every sample."
             )
         return encode(self.lat, self.lon, day, encoding, self.place_known)
+
+
+def few_per_class(y: np.ndarray, per_class: int, classes: int, seed: int) -> np.ndarray:
+    """Indices of `per_class` rows of every class of y [N], drawn at random, or of all rows where there are fewer."""
+    rng = np.random.default_rng(seed)
+    return np.concatenate([rng.permutation(np.flatnonzero(y == c))[:per_class] for c in range(classes)])
 
 
 class Pool(NamedTuple):

@@ -3,57 +3,50 @@
     python scripts/measure/ch4_pseudo_labels.py run [PART ...]     what is not done yet, most wanted first
     python scripts/measure/ch4_pseudo_labels.py collect            writes book/measured/pseudo_label_grid.json
 
-A job is five trainings side by side; scores are appended to a file when it is done, so a stopped run continues, and
+A job is five trainings at once; its scores are appended to a file when it is done, so a stopped run continues, and
 `collect` may be called at any time. Repeat r draws new grounds, new labels and a new start. Nothing is chosen with
 these numbers: steps, threshold and strength of the views were chosen on other seeds (a million and more).
 """
 
 from __future__ import annotations
 
-import functools
-import itertools
 import json
 import sys
 import time
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
+from ch4_worlds import US_WORLDS, WORLDS
 
-from lulc_utils import data, evaluate, results
+from lulc_utils import evaluate, results
 from lulc_utils import pseudo_labels as pl
-from lulc_utils.data import sites
 from lulc_utils.pseudo_labels import metadata as md
 
 ROOT = Path(__file__).resolve().parents[2]
 KEPT = ROOT / "_build" / "pseudo_label_grid.jsonl"
 NAME = "pseudo_label_grid"
 REPEATS = range(5)
+LABELS = 64  # per class
 
-CLASSES = ("trees", "winter crop", "summer crop")
-INSIDE = sites.Box("temperate plain, Europe", (44, 56), (-60, 0), (1, 365))
-OUTSIDE = {
-    "farther east": INSIDE._replace(lon=(0, 60)),
-    "other hemisphere": sites.Box("southern pampas, South America", (-44, -32), (-60, 0), (1, 365)),
-}
-SUMMER = INSIDE._replace(day=(90, 270))  # April to September
-WINTER = {"other season": INSIDE._replace(day=(271, 454))}
-TRAIN_SCENES, TEST_SCENES, LABELS = 400, 200, 64
+MAIN = ("fixmatch", "freematch", "softmatch", "defixmatch")
 METHODS = pl.METHODS | {
     "fixmatch": pl.Method(partial(pl.fixmatch, confidence=0.8)),
     "defixmatch": pl.Method(partial(pl.fixmatch, confidence=0.8), 0.5, debias=True),
 }
 SETTINGS = pl.Settings(encoding=(md.unit_sphere, md.season), dim=64, depth=1, steps=300)
-
+PLAIN, LED, BLIND = "image only", "metadata teacher", "two networks"
 INPUTS = {
-    "image only": {"metadata": "none"},
+    PLAIN: {"metadata": "none"},
     "image + metadata": {"metadata": "both"},
     "metadata dropout": {"metadata": "dropout"},
-    "metadata teacher": {"metadata": "teacher"},
-    "two networks": {"metadata": "none", "two_networks": True},
+    LED: {"metadata": "teacher"},
+    BLIND: {"metadata": "none", "two_networks": True},
 }
+OTHERS = [name for name in INPUTS if name != PLAIN]
 CHANGES = {
     "scaled place": {"encoding": (md.scaled_place, md.season)},
     "sphere + Fourier": {"encoding": (md.sphere_fourier, md.season)},
@@ -66,132 +59,71 @@ CHANGES = {
     "cosine": {"distance": "cosine"},
 }
 
-
-def samples(s: sites.Sites) -> pl.Samples:
-    """Sites as the trainer takes them."""
-    return pl.Samples(s.x, s.y, s.lat, s.lon, s.day)
-
-
-def few(y: np.ndarray, per_class: int, classes: int, seed: int) -> np.ndarray:
-    """Indices of `per_class` labelled rows of every class, or all where there are fewer."""
-    rng = np.random.default_rng(seed)
-    return np.concatenate([rng.permutation(np.flatnonzero(y == c))[:per_class] for c in range(classes)])
-
-
-# ------------------------------------------------------------------------------------------------------ worlds
-
-
-@functools.lru_cache(16)
-def simulated(repeat: int, inside: sites.Box = INSIDE, outside: str = "place"):
-    """(training rows, {domain: rows to score on}) of one repeat."""
-    first = 30_000 + 10_000 * repeat + (5000 if outside == "season" else 0)
-    boxes = {"inside": inside} | (WINTER if outside == "season" else OUTSIDE)
-    tests = {
-        name: sites.simulated(first + 1000 * (i + 1), TEST_SCENES, box, CLASSES, per_class=3)
-        for i, (name, box) in enumerate(boxes.items())
-    }
-    return sites.simulated(first, TRAIN_SCENES, inside, CLASSES), tests
-
-
-@functools.lru_cache(16)
-def us(repeat: int, held: str):
-    """US sites: (training, {"inside", "outside"}), places never on both sides; `held`: "east" or "winter"."""
-    every = data.us_sites(progress=False)
-    groups = np.unique(every.group)
-    away = np.isin(every.group, np.random.default_rng(repeat).permutation(groups)[: len(groups) // 4])
-    out = every.lon > -112 if held == "east" else (every.day < 90) | (every.day > 274)
-    outside = out if held == "east" else out & away
-    return every.rows(~out & ~away), {"inside": every.rows(~out & away), "outside": every.rows(outside)}
-
-
-@functools.lru_cache(16)
-def euro(repeat: int):
-    """EuroSAT: training is two thirds of the western half, "inside" the rest of it, "outside" the eastern half."""
-    every = data.eurosat(progress=False)
-    west = every.lon < np.median(every.lon)
-    rng, train = np.random.default_rng(repeat), np.zeros(len(west), bool)
-    train[rng.permutation(np.flatnonzero(west))[: int(west.sum() * 2 / 3)]] = True
-    return every.rows(train), {"inside": every.rows(west & ~train), "outside": every.rows(~west)}
-
-
-US_WORLDS = ("US, east held out", "US, winter held out")
-WORLDS = {
-    "simulated": (simulated, len(CLASSES)),
-    "season": (partial(simulated, inside=SUMMER, outside="season"), len(CLASSES)),
-    "US, east held out": (partial(us, held="east"), len(sites.US_CLASSES)),
-    "US, winter held out": (partial(us, held="winter"), len(sites.US_CLASSES)),
-    "EuroSAT": (euro, len(sites.EUROSAT_CLASSES)),
-}
-
-
 # -------------------------------------------------------------------------------------------------------- jobs
 
 
-def jobs() -> list[dict]:
-    """Every training, most wanted first."""
-    found = []
+class Job(NamedTuple):
+    """One line of one table: a training, repeated."""
 
-    def add(part, name, method="fixmatch", given="image only", labels=LABELS, world="simulated", **changes):
-        job = {"part": part, "name": name, "method": method, "given": given, "labels": labels, "world": world}
-        found.append(job | changes)
+    part: str
+    name: str
+    given: str = PLAIN
+    method: str = "fixmatch"
+    labels: int = LABELS
+    world: str = "simulated"
+    change: str = ""
 
-    for method, given in itertools.product(("fixmatch", "freematch", "softmatch", "defixmatch"), INPUTS):
-        if method == "fixmatch" or given in ("image only", "metadata teacher", "two networks"):
-            add("methods", f"{method}, {given}", method, given)
-    for given in ("image only", "image + metadata"):
-        add("methods", f"supervised, {given}", "supervised", given)
-    for given in INPUTS:
-        add("season", given, "fixmatch", given, world="season")
-    for world in US_WORLDS:
-        for given in INPUTS:
-            add("us", f"{world}: {given}", "fixmatch", given, 16, world)
-    for labels, given in itertools.product((16, 4, 1), ("image only", "metadata teacher")):
-        add("labels", f"{labels}, {given}", "fixmatch", given, labels)
-    for given in INPUTS:
-        add("eurosat", given, "fixmatch", given, 2, "EuroSAT", change="place only")
-    for change in CHANGES:
-        add("ablation", change, "fixmatch", "metadata teacher", change=change)
-    return found
+    def key(self, repeat: int) -> str:
+        """The name of one repeat in the file of finished ones."""
+        return f"{self.part}|{self.name}|{repeat}"
 
 
-def key(job: dict) -> str:
-    """The name of a job in the file of finished ones."""
-    return "|".join(str(job[k]) for k in ("part", "name", "repeat"))
+def jobs() -> list[Job]:
+    """Every job, most wanted first."""
+    compared = [(m, g) for m in MAIN for g in INPUTS if m == "fixmatch" or g in (PLAIN, LED, BLIND)]
+    compared += [("supervised", PLAIN), ("supervised", "image + metadata")]
+    return [
+        *(Job("methods", f"{method}, {given}", given, method) for method, given in compared),
+        *(Job("season", given, given, world="season") for given in INPUTS),
+        *(Job("us", f"{w}: {given}", given, labels=16, world=w) for w in US_WORLDS for given in INPUTS),
+        *(Job("labels", f"{n}, {given}", given, labels=n) for n in (16, 4, 1) for given in (PLAIN, LED)),
+        *(Job("eurosat", given, given, labels=2, world="EuroSAT", change="place only") for given in INPUTS),
+        *(Job("ablation", change, LED, change=change) for change in CHANGES),
+    ]
 
 
-def answers(job: dict, repeats: list[int]) -> list[dict]:
+def train(job: Job, repeats: list[int]) -> list[dict]:
     """Train repeats together; accuracy (mean over classes) on every domain, of the student and any teacher."""
-    make, classes = WORLDS[job["world"]]
-    worlds = [make(r) for r in repeats]
-    chosen = [few(w[0].y, job["labels"], classes, r) for w, r in zip(worlds, repeats, strict=True)]
-    if len({len(c) for c in chosen}) > 1:  # a class with fewer rows than asked for: draw again to equal length
-        longest = max(map(len, chosen))
-        chosen = [np.resize(c, longest) for c in chosen]
-    changes = CHANGES.get(job.get("change"), {}) | INPUTS[job["given"]]
-    settings = replace(SETTINGS, method=METHODS[job["method"]], **changes)
-    labelled = [samples(w[0].rows(c)) for w, c in zip(worlds, chosen, strict=True)]
-    unlabelled = [samples(w[0]) for w in worlds]
+    world, classes = WORLDS[job.world]
+    rows, tests = zip(*map(world, repeats), strict=True)
+    chosen = [pl.few_per_class(r.y, job.labels, classes, repeat) for r, repeat in zip(rows, repeats, strict=True)]
+    longest = max(map(len, chosen))  # where a class has fewer rows than asked for, some are taken twice
+    labelled = [pl.Samples.of(r.rows(np.resize(c, longest))) for r, c in zip(rows, chosen, strict=True)]
+    settings = replace(SETTINGS, method=METHODS[job.method], **CHANGES.get(job.change, {}) | INPUTS[job.given])
+    unlabelled = [pl.Samples.of(r) for r in rows]
     trained = pl.train_together(labelled, unlabelled, repeats, settings, pl.Saving(log_every=20), classes=classes)
-    return [scored(job, settings, t, w[1], classes) for t, w in zip(trained, worlds, strict=True)]
+    return [scored(job, settings, t, test, classes) for t, test in zip(trained, tests, strict=True)]
 
 
-def scored(job: dict, settings: pl.Settings, trained: pl.Trained, tests: dict, classes: int) -> dict:
+def scored(job: Job, settings: pl.Settings, trained: pl.Trained, tests: dict, classes: int) -> dict:
     """The record of one repeat."""
     record = {"history": trained.history, "score": {}, "teacher": {}, "unknown": {}}
-    told = job["given"] in ("image + metadata", "metadata dropout")
-    for name, test in tests.items():
-        meta = samples(test).meta(settings.encoding)
-        score = lambda network, m: evaluate.class_accuracy(test.y, pl.predict(network, test.x, m), classes)  # noqa: E731, B023
-        record["score"][name] = score(trained.student, meta if told else None)
-        if job["given"] == "metadata teacher":
-            record["teacher"][name] = score(trained.teacher, meta)
-        if job["given"] == "metadata dropout":
-            record["unknown"][name] = score(trained.student, md.unknown(len(test.y), settings.encoding))
+    sees = job.given in ("image + metadata", "metadata dropout")
+    for domain, test in tests.items():
+        meta = pl.Samples.of(test).meta(settings.encoding)
+        questions = {"score": (trained.student, meta if sees else None)}
+        if job.given == LED:
+            questions["teacher"] = (trained.teacher, meta)
+        if job.given == "metadata dropout":
+            questions["unknown"] = (trained.student, md.unknown(len(test.y), settings.encoding))
+        for what, (network, given) in questions.items():
+            probs = pl.predict(network, test.x, given)
+            record[what][domain] = evaluate.class_accuracy(test.y, probs, classes)
     return record
 
 
-def kept() -> dict[str, dict]:
-    """Finished jobs by key."""
+def finished() -> dict[str, dict]:
+    """Records of the repeats that are done, by key."""
     if not KEPT.exists():
         return {}
     return {r["key"]: r for r in map(json.loads, KEPT.read_text(encoding="utf8").splitlines())}
@@ -199,108 +131,118 @@ def kept() -> dict[str, dict]:
 
 def run(parts: list[str]) -> None:
     """Do what is not done."""
-    torch.set_num_threads(1)
     KEPT.parent.mkdir(parents=True, exist_ok=True)
-    done = kept()
-    todo = [j for j in jobs() if not parts or j["part"] in parts]
-    for i, job in enumerate(todo):
-        repeats = [r for r in REPEATS if key(job | {"repeat": r}) not in done]
+    done = finished()
+    for job in (j for j in jobs() if not parts or j.part in parts):
+        repeats = [r for r in REPEATS if job.key(r) not in done]
         if not repeats:
             continue
         start = time.time()
-        found = answers(job, repeats)
+        records = train(job, repeats)
         with KEPT.open("a", encoding="utf8") as file:
-            for r, record in zip(repeats, found, strict=True):
-                mine = job | {"repeat": r}
-                file.write(json.dumps({"key": key(mine), "job": mine} | record) + "\n")
-        means = {d: np.mean([f["score"][d] for f in found]) for d in found[0]["score"]}
-        shown = " ".join(f"{d} {v:.3f}" for d, v in means.items())
-        print(f"{i + 1}/{len(todo)} {job['part']}, {job['name']}: {shown} ({time.time() - start:.0f} s)", flush=True)
+            for repeat, record in zip(repeats, records, strict=True):
+                kept = {"key": job.key(repeat), "job": job._asdict() | {"repeat": repeat}, **record}
+                file.write(json.dumps(kept) + "\n")
+        means = {d: round(np.mean([r["score"][d] for r in records]).item(), 3) for d in records[0]["score"]}
+        print(f"{job.part}, {job.name}: {means} ({time.time() - start:.0f} s)", flush=True)
 
 
-# ----------------------------------------------------------------------------------------------------- results
+# ------------------------------------------------------------------------------------------------------ tables
 
 
-def collect() -> dict:
-    """Means with intervals over repeats; differences are paired. What has not been run is left out."""
-    done = list(kept().values())
-    methods, plain = ("fixmatch", "freematch", "softmatch", "defixmatch"), "image only"
-    led, others = "metadata teacher", list(INPUTS)[1:]
+class Grid:
+    """Finished repeats, and tables of them: means with intervals; differences are paired by repeat."""
 
-    def values(part, name, domain, what):
-        mine = [r for r in done if r["job"]["part"] == part and r["job"]["name"] == name and domain in r[what]]
+    def __init__(self, records: list[dict]):
+        self.records = records
+
+    def of(self, part: str) -> list[dict]:
+        """The records of one part."""
+        return [r for r in self.records if r["job"]["part"] == part]
+
+    def values(self, part: str, name: str, domain: str, what: str = "score") -> dict[int, float]:
+        """{repeat: score} of one job."""
+        mine = [r for r in self.of(part) if r["job"]["name"] == name and domain in r[what]]
         return {r["job"]["repeat"]: r[what][domain] for r in mine}
 
-    def table(part, what="score"):
-        mine = [r for r in done if r["job"]["part"] == part and r[what]]
-        found = {r["job"]["name"]: list(r[what]) for r in mine}
+    def table(self, part: str, what: str = "score") -> dict:
+        """{name: {domain: (mean, low, high)}} of a part."""
+        domains = {r["job"]["name"]: list(r[what]) for r in self.of(part) if r[what]}
         return {
-            n: {d: evaluate.mean_interval(list(values(part, n, d, what).values())) for d in ds}
-            for n, ds in found.items()
+            name: {d: evaluate.mean_interval(list(self.values(part, name, d, what).values())) for d in own}
+            for name, own in domains.items()
         }
 
-    def gains(part, pairs, other=None):
-        """{row: {domain: difference of the two names}} of pairs {row: (name, name in `other` or part)}."""
-        found = {}
+    def gains(self, part: str, pairs: dict[str, tuple[str, str]], base_part: str | None = None) -> dict:
+        """{row: {domain: (mean, low, high) of a - b}} of pairs {row: (a, b)}, b of `base_part` if it is another."""
+        gains: dict = {}
         for row, (a, b) in pairs.items():
-            for d in dict.fromkeys(d for r in done if r["job"]["part"] == part for d in r["score"]):
-                x, y = values(part, a, d, "score"), values(other or part, b, d, "score")
-                if both := [x[r] - y[r] for r in x if r in y]:
-                    found.setdefault(row, {})[d] = evaluate.mean_interval(both)
-        return found
-
-    def against(base, names):
-        return {m: (f"{m}, {name}", f"{m}, {base}") for m in methods for name in names}
-
-    simulated = {"scores": table("methods"), "teachers": table("methods", "teacher")}
-    simulated |= {
-        "unknown": table("methods", "unknown"),
-        "gains": gains("methods", against(plain, [led])),
-        "gains over two networks": gains("methods", against("two networks", [led])),
-        "metadata at test time": gains(
-            "methods", {m: (f"{m}, image + metadata", f"{m}, {plain}") for m in ("supervised", "fixmatch")}
-        ),
-        "over image only": gains("methods", {n: (f"fixmatch, {n}", f"fixmatch, {plain}") for n in others}),
-    }
-    same = {f"{LABELS}, {n}": simulated["scores"].get(f"fixmatch, {n}", {}) for n in (plain, led)}
-    found = {
-        "simulated": simulated,
-        "season": {"scores": table("season"), "gains": gains("season", {n: (n, plain) for n in others})},
-        "history": histories(done),
-        "labels": table("labels") | same,
-        "labels gain": gains("labels", {n: (f"{n}, {led}", f"{n}, {plain}") for n in ("1", "4", "16")})
-        | {str(LABELS): simulated["gains"].get("fixmatch", {})},
-        "ablation": table("ablation"),
-        "ablation gain": gains("ablation", {c: (c, f"fixmatch, {led}") for c in CHANGES}, "methods"),
-        "us_sites": {
-            "scores": table("us"),
-            "teachers": table("us", "teacher"),
-            "gains": gains("us", {f"{w}: {n}": (f"{w}: {n}", f"{w}: {plain}") for w in US_WORLDS for n in others}),
-        },
-        "eurosat": {"scores": table("eurosat"), "gains": gains("eurosat", {n: (n, plain) for n in others})},
-    }
-    return found | {"repeats": len(REPEATS)}
+            for domain in dict.fromkeys(d for r in self.of(part) for d in r["score"]):
+                x, y = self.values(part, a, domain), self.values(base_part or part, b, domain)
+                if both := [x[repeat] - y[repeat] for repeat in x if repeat in y]:
+                    gains.setdefault(row, {})[domain] = evaluate.mean_interval(both)
+        return gains
 
 
-def histories(done: list[dict]) -> dict:
-    """Diagnostics over training, mean of the repeats, of every method with and without a metadata teacher."""
-    found = {}
-    for r in done:
-        if r["job"]["part"] == "methods" and r["job"]["given"] in ("image only", "metadata teacher"):
-            found.setdefault(r["job"]["name"], []).append(r["history"])
-    names = ("pseudo_accuracy", "accepted_accuracy", "mask")
+def collect(grid: Grid) -> dict:
+    """All tables of the chapter. What has not been run is left out."""
+    over_plain, simulated = {n: (n, PLAIN) for n in OTHERS}, simulated_tables(grid)
+    same = {f"{LABELS}, {n}": simulated["scores"].get(f"fixmatch, {n}", {}) for n in (PLAIN, LED)}
+    by_labels = grid.gains("labels", {n: (f"{n}, {LED}", f"{n}, {PLAIN}") for n in ("1", "4", "16")})
+    us_pairs = {f"{w}: {n}": (f"{w}: {n}", f"{w}: {PLAIN}") for w in US_WORLDS for n in OTHERS}
+    us = {"scores": grid.table("us"), "teachers": grid.table("us", "teacher"), "gains": grid.gains("us", us_pairs)}
     return {
-        n: {"step": [h["step"] for h in runs[0]]}
-        | {k: np.mean([[h[k] or np.nan for h in run] for run in runs], 0).tolist() for k in names}
-        for n, runs in found.items()
-        if not n.startswith("supervised")
+        "simulated": simulated,
+        "season": {"scores": grid.table("season"), "gains": grid.gains("season", over_plain)},
+        "history": histories(grid),
+        "labels": grid.table("labels") | same,
+        "labels gain": by_labels | {str(LABELS): simulated["gains"].get("fixmatch", {})},
+        "ablation": grid.table("ablation"),
+        "ablation gain": grid.gains("ablation", {c: (c, f"fixmatch, {LED}") for c in CHANGES}, "methods"),
+        "us_sites": us,
+        "eurosat": {"scores": grid.table("eurosat"), "gains": grid.gains("eurosat", over_plain)},
+        "repeats": len(REPEATS),
     }
+
+
+def simulated_tables(grid: Grid) -> dict:
+    """Scores of all methods and inputs, and what each input adds."""
+
+    def gains(names: dict[str, tuple[str, str, str]]) -> dict:
+        pairs = {row: (f"{method}, {a}", f"{method}, {b}") for row, (method, a, b) in names.items()}
+        return grid.gains("methods", pairs)
+
+    return {
+        "scores": grid.table("methods"),
+        "teachers": grid.table("methods", "teacher"),
+        "unknown": grid.table("methods", "unknown"),
+        "gains": gains({m: (m, LED, PLAIN) for m in MAIN}),
+        "gains over two networks": gains({m: (m, LED, BLIND) for m in MAIN}),
+        "metadata at test time": gains({m: (m, "image + metadata", PLAIN) for m in ("supervised", "fixmatch")}),
+        "over image only": gains({n: ("fixmatch", n, PLAIN) for n in OTHERS}),
+    }
+
+
+def histories(grid: Grid) -> dict:
+    """Diagnostics over training, mean of the repeats, of every method with and without a metadata teacher."""
+    runs: dict = {}
+    for r in grid.of("methods"):
+        if r["job"]["given"] in (PLAIN, LED) and r["job"]["method"] != "supervised":
+            runs.setdefault(r["job"]["name"], []).append(r["history"])
+    names = ("pseudo_accuracy", "accepted_accuracy", "mask")
+    tables = {}
+    for job, mine in runs.items():
+        values = {n: np.array([[record[n] for record in run] for run in mine], float) for n in names}  # None: NaN
+        tables[job] = {"step": [r["step"] for r in mine[0]]} | {n: v.mean(0).tolist() for n, v in values.items()}
+    return tables
 
 
 if __name__ == "__main__":
+    torch.set_num_threads(1)  # these networks are small: more threads only wait
     if sys.argv[1:2] == ["run"]:
         run(sys.argv[2:])
     elif sys.argv[1:] == ["collect"]:
-        results.save(ROOT / "book" / "measured" / f"{NAME}.json", NAME, collect())
+        tables = collect(Grid(list(finished().values())))
+        results.save(ROOT / "book" / "measured" / f"{NAME}.json", NAME, tables)
     else:
         sys.exit(__doc__)

@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from lulc_utils import pseudo_labels as pl
+from lulc_utils.data.sites import Sites
 from lulc_utils.pseudo_labels.metadata import nothing
 
 from .helpers import ENCODING, random_samples, seeded, train, two_sets
@@ -28,6 +29,21 @@ def test_samples_without_dates_or_places():
     train(*bare, metadata="none")
     with pytest.raises(ValueError, match="no latitude and longitude"):
         train(*bare)
+
+
+def test_few_per_class_are_drawn_and_no_more_than_there_are():
+    y = np.array([0, 1, 1, 1, 0, 1, 2])
+    rows = pl.few_per_class(y, 2, 4, seed=0)
+    assert sorted(y[rows].tolist()) == [0, 0, 1, 1, 2] and len(set(rows.tolist())) == 5
+    draws = {tuple(pl.few_per_class(y, 2, 4, seed)) for seed in range(9)}
+    assert len(draws) > 1 and tuple(rows) == tuple(pl.few_per_class(y, 2, 4, seed=0))
+
+
+def test_samples_of_sites():
+    sites = Sites(np.ones((2, 3)), np.array([0, 1]), *np.arange(6.0).reshape(3, 2), np.array(["a", "b"]), (), ())
+    samples = pl.Samples.of(sites)
+    assert samples.x is sites.x and samples.y is sites.y and samples.place_known is None
+    assert (samples.lat.tolist(), samples.lon.tolist(), samples.day.tolist()) == ([0, 1], [2, 3], [4, 5])
 
 
 @pytest.mark.parametrize(
