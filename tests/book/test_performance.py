@@ -3,10 +3,10 @@
 import json
 
 import bench
-import bench_rows
 import measured
 import pytest
-from bench_rows import Row
+import rows
+from rows import Row
 
 RATIO = Row("copying", 0.6123, "ratio", "Reading and writing.", "the speed of GDAL", ("at least", 0.5), threads=1)
 SLOW = Row("the CRF", 4.0, "s", "One image.", target=("at most", 3), threads=2)
@@ -17,7 +17,7 @@ RATE = Row("drawing", 1234.5, "images/s", "One process.", threads=2)
 def kept(tmp_path):
     """A complete file: every part with the same three rows."""
     for part in measured.TITLES:
-        bench_rows.keep(part, [RATIO, SLOW, RATE], tmp_path / "performance.json")
+        rows.keep(part, [RATIO, SLOW, RATE], tmp_path / "performance.json")
     return tmp_path / "performance.json"
 
 
@@ -30,7 +30,7 @@ def test_the_page_says_what_was_compared_asked_and_reached(kept):
     assert "- **drawing: 1234 images/s.** One process." in page and "| drawing" not in page
     for title in measured.TITLES.values():
         assert page.count(f"## {title}\n") == 1
-    about = bench_rows.machine()
+    about = rows.machine()
     assert f"*{about['processor']}, {about['cores']} cores, one thread or 2 threads, PyTorch {about['torch']}" in page
 
 
@@ -54,7 +54,7 @@ def test_a_missing_or_incomplete_file_is_refused_with_what_to_run(kept, tmp_path
 
 def test_a_part_replaces_only_its_own_rows(kept):
     before = json.loads(kept.read_text())
-    bench_rows.keep("crf", [RATE], kept)
+    rows.keep("crf", [RATE], kept)
     after = json.loads(kept.read_text())
     assert [row["name"] for row in after["crf"]["rows"]] == ["drawing"]
     assert {k: v for k, v in after.items() if k != "crf"} == {k: v for k, v in before.items() if k != "crf"}
@@ -76,7 +76,7 @@ def test_every_part_of_the_benchmark_has_a_place_on_the_page():
 
 @pytest.mark.usefixtures("one_thread")
 def test_a_run_prints_its_rows_and_keeps_them_only_when_asked(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(bench_rows.keep, "__defaults__", (tmp_path / "kept.json",))
+    monkeypatch.setattr(rows.keep, "__defaults__", (tmp_path / "kept.json",))
     monkeypatch.setitem(bench.PARTS, "simulator", lambda: [bench.simulator(size=64)])
     assert bench.main(["--only", "simulator"]) == 0
     assert "simulated aerial scenes: " in capsys.readouterr().out and not list(tmp_path.iterdir())

@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 
 import torch
-from bench_rows import Row
+from rows import Row
 from torch.nn import functional as F
 from tqdm import tqdm
 

@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 import numpy as np
 import torch
-from bench_rows import Row, seconds
+from rows import Row, seconds
 from torch.nn import functional as F
 
 from lulc_utils import backbone, cluster, evaluate, simulate, stego
@@ -23,8 +23,8 @@ LR, PROBE_LR, DROPOUT = 3e-3, 5e-3, 0.1  # the defaults of stego.train
 
 def sampled(maps: torch.Tensor, coordinates: torch.Tensor) -> torch.Tensor:
     """Bilinear values of [B, C, h, w] at coordinates [B, 11, 11, 2] in -1..1, [B, 121, C]."""
-    found = F.grid_sample(maps, coordinates, padding_mode="border", align_corners=True)
-    return found.flatten(2).transpose(1, 2)
+    values = F.grid_sample(maps, coordinates, padding_mode="border", align_corners=True)
+    return values.flatten(2).transpose(1, 2)
 
 
 def full_maps(head: stego.Head, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -84,9 +84,9 @@ def quality(net: stego.Stego, features: torch.Tensor, truth: np.ndarray, shifts:
         weight * float(stego.correspondence_loss(x[0], other[0], x[1], other[1], shift))
         for weight, shift, other in zip(stego.WEIGHTS, shifts, (x, y, z), strict=True)
     )
-    found = cluster.of_patches(stego.with_clusters(net, features, CLASSES), features)
-    found = evaluate.apply_match(found, cluster.names(truth, found, CLASSES, CLASSES))
-    return loss, evaluate.scores(evaluate.confusion(truth, found, CLASSES))["miou"]
+    clusters = cluster.of_patches(stego.with_clusters(net, features, CLASSES), features)
+    labels = evaluate.apply_match(clusters, cluster.names(truth, clusters, CLASSES, CLASSES))
+    return loss, evaluate.scores(evaluate.confusion(truth, labels, CLASSES))["miou"]
 
 
 def run() -> list[Row]:
@@ -116,6 +116,12 @@ def run() -> list[Row]:
     step = (taken["6"] - taken["1"]) / (5 * (IMAGES // BATCH))  # what training costs once is left out
     live = seconds({"two": theirs(through_vit, 2), "seven": theirs(through_vit, 7)}, repeats=1)
     what = f"batch {BATCH}, {SIDE**2} samples, {stego.NEGATIVES} negatives, {vit.dim} -> {CODE} numbers"
+    rows = step_rows(step, what, taken, live)
+    return rows + learned(lambda seed: ours(EPOCHS, seed), cached, (near, shifts, vit.dim), features, truth)
+
+
+def step_rows(step: float, what: str, taken: dict[str, float], live: dict[str, float]) -> list[Row]:
+    """Rows of the seconds of our step and of the authors', on kept features and with the backbone."""
     rows = [
         Row("STEGO step", 1e3 * step, "ms", f"One training step of the head on kept features takes so long ({what}).")
     ]
@@ -134,7 +140,7 @@ def run() -> list[Row]:
                     ("at least", wanted) if groups == "seven" else None,
                 )
             )
-    return rows + learned(lambda seed: ours(EPOCHS, seed), cached, (near, shifts, vit.dim), features, truth)
+    return rows
 
 
 def learned(ours: Callable, cached: Callable, setting: tuple, features: torch.Tensor, truth: np.ndarray) -> list[Row]:

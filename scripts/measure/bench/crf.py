@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import torch
-from bench_rows import Row, seconds
+from rows import Row, seconds
 from torch.nn import functional as F
 
 from lulc_utils import crf, simulate
@@ -41,6 +41,11 @@ def run() -> list[Row]:
         repeats=3,
     )
     pairs = ITERATIONS * taken["pairs"] * (SIZE / SMALL) ** 4  # N * N
+    return rows_of(taken, pairs)
+
+
+def rows_of(taken: dict[str, float], pairs: float) -> list[Row]:
+    """Rows of the seconds of the CRF and of the product, and those of all pairs."""
     what = f"{SIZE} x {SIZE} pixels, {CLASSES} classes, {ITERATIONS} iterations"
     return [
         Row("dense CRF", taken["crf"], "s", f"The CRF of one image takes so long ({what}).", target=("at most", 3)),
