@@ -16,7 +16,6 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import re
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -157,18 +156,3 @@ def run(options: argparse.Namespace) -> None:
     print(f"In {o.folder}: scene.tif and map.tif for a GIS, map.png to look at, map.html for a browser.")
     if "<script src=" in (o.folder / "map.html").read_text(encoding="utf8"):
         print("map.html fetches Leaflet from the network when opened; after `pip install xstatic-leaflet` it does not.")
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Until cli.py is there: 0, or 1 after one sentence on what is wrong."""
-    parser = argparse.ArgumentParser("python -m lulc_utils demo", description=__doc__.splitlines()[0])
-    add_options(parser)
-    try:
-        run(parser.parse_args(arguments))
-    except (ValueError, OSError, RuntimeError) as error:
-        print(error, file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("Stopped; run it again with --force.", file=sys.stderr)
-        return 130
-    return 0

@@ -11,7 +11,6 @@ From a terminal: `python -m lulc_utils data list | info NAME | fetch NAME ... | 
 """
 
 from lulc_utils.data.cache import DataUnavailable, cache_folder, leftovers, missing, offline, verify
-from lulc_utils.data.command import add_options, main, run
 from lulc_utils.data.datasets import DUBAI_COLORS, SATCLIP_PLAIN, dubai, satclip, terramesh
 from lulc_utils.data.download import fetch
 from lulc_utils.data.manifest import File, about, manifest_folder, names, registry
@@ -26,19 +25,16 @@ __all__ = [
     "File",
     "Sites",
     "about",
-    "add_options",
     "cache_folder",
     "dubai",
     "eurosat",
     "fetch",
     "leftovers",
-    "main",
     "manifest_folder",
     "missing",
     "names",
     "offline",
     "registry",
-    "run",
     "satclip",
     "terramesh",
     "us_sites",

@@ -1,7 +1,8 @@
-"""`python -m lulc_utils.data`."""
+"""`python -m lulc_utils.data`, the same as `python -m lulc_utils data`."""
 
 import sys
 
-from lulc_utils.data import main
+from lulc_utils.cli import main
 
-sys.exit(main())
+if __name__ == "__main__":
+    sys.exit(main(["data", *sys.argv[1:]]))

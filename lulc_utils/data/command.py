@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import os
-import sys
 import textwrap
 
-from lulc_utils.data.cache import DataUnavailable, cache_folder, leftovers, missing, verify
+from lulc_utils.data.cache import cache_folder, leftovers, missing, verify
 from lulc_utils.data.download import fetch
 from lulc_utils.data.manifest import about, names, registry
 
@@ -32,25 +30,6 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     check = commands.add_parser("verify", help="check every cached file against its SHA-256")
     check.add_argument("name", metavar="NAME")
     check.set_defaults(call=print_verify)
-
-
-def main(arguments: list[str] | None = None) -> int:
-    """Run the command line; returns the exit status."""
-    parser = argparse.ArgumentParser("python -m lulc_utils data", description="The real data of the book.")
-    add_options(parser)
-    try:
-        status = run(parser.parse_args(arguments)) or 0
-        sys.stdout.flush()
-        return status
-    except (ValueError, DataUnavailable) as error:
-        print(error, file=sys.stderr)
-        return 2 if isinstance(error, ValueError) else 1
-    except BrokenPipeError:  # `list | head`: the reader has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
-    except KeyboardInterrupt:
-        print("Stopped; complete files are kept.", file=sys.stderr)
-        return 130
 
 
 def run(options: argparse.Namespace) -> int | None:

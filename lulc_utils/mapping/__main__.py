@@ -2,7 +2,7 @@
 
 import sys
 
-from lulc_utils.mapping.command import main
+from lulc_utils.cli import main
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(["map", *sys.argv[1:]]))

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import shlex
-import sys
-from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -51,21 +48,3 @@ def run(options: argparse.Namespace) -> None:
     how = {"bands": o.bands, "resume": o.resume, "progress": not o.quiet, "command": o.command_line}
     with workers as scheduler:
         map_raster(o.source, model, o.out, window=o.window, overlap=o.overlap, scheduler=scheduler, **how, **grid)
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Until cli.py is there: 0, or 1 after one sentence on what is wrong."""
-    arguments = sys.argv[1:] if arguments is None else list(arguments)
-    parser = argparse.ArgumentParser("python -m lulc_utils map", description=__doc__)
-    add_options(parser)
-    options = parser.parse_args(arguments)
-    options.command_line = shlex.join(["python", "-m", "lulc_utils", "map", *arguments])
-    try:
-        run(options)
-    except (ValueError, OSError, RuntimeError) as error:
-        print(error, file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("Stopped; the same command continues from here.", file=sys.stderr)
-        return 130
-    return 0

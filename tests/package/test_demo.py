@@ -61,7 +61,7 @@ def test_without_leaflet_here_the_page_needs_the_network_and_the_command_says_so
 
 def test_it_replaces_nothing_unless_forced(made, capsys):
     before = (made / "map.tif").stat().st_mtime_ns
-    assert main(["demo", str(made), *SMALL]) > 0
+    assert main(["demo", str(made), *SMALL]) == 2
     assert "already there; choose another folder, or --force" in capsys.readouterr().err
     assert (made / "map.tif").stat().st_mtime_ns == before
     assert main(["demo", str(made), *SMALL, "--force"]) == 0
@@ -85,7 +85,7 @@ def test_bad_input_gets_one_sentence(tmp_path, capsys, options, sentence):
 
 def test_scenes_that_the_backbone_was_trained_on_are_refused(tmp_path, capsys):
     for seed in ("9999", "10005", "-1"):
-        assert main(["demo", str(tmp_path), f"--seed={seed}"]) > 0
+        assert main(["demo", str(tmp_path), f"--seed={seed}"]) == 2
         assert "must lie in 0 to 9999" in capsys.readouterr().err
 
 
@@ -120,12 +120,3 @@ def test_the_readme_gets_to_the_map_in_three_commands():
     assert f'install "lulc-utils @ git+https://github.com/{name}@{ref}"' in commands[-2]
     after = text.split("lulc_utils demo\n```")[1].split("##")[0]
     assert all(f"`{file}`" in after for file in demo.FILES if file != "scene.labels.tif")
-
-
-def test_the_command_line_names_its_commands(capsys):
-    assert main([]) == 0 and main(["--help"]) == 0
-    assert "doctor" in capsys.readouterr().out
-    assert main(["mpa"]) == 2
-    assert "There is no command 'mpa'" in capsys.readouterr().err
-    assert main(["data", "list"]) == 0
-    assert "dubai" in capsys.readouterr().out

@@ -105,11 +105,11 @@ def mirror_folder(folder, names=FILES):
 def child(tiny, *arguments, read_timeout=5.0):
     """The command line in a process of its own, with this test's manifest."""
     code = (
-        "import sys; from pathlib import Path; from lulc_utils import data\n"
+        "import sys; from pathlib import Path; from lulc_utils.cli import main\n"
         "from lulc_utils.data import download, manifest\n"
         f"manifest.manifest_folder = lambda: Path({str(manifest.manifest_folder())!r})\n"
         f"download.ORIGIN, download.BACKOFF, download.READ_TIMEOUT = {download.ORIGIN!r}, 0.01, {read_timeout}\n"
-        "sys.exit(data.main(sys.argv[1:]))"
+        "sys.exit(main(['data', *sys.argv[1:]]))"
     )
     return subprocess.Popen(
         [sys.executable, "-c", code, *arguments],

@@ -8,6 +8,7 @@ import pytest
 from data_server import child
 
 from lulc_utils import data
+from lulc_utils.cli import main
 
 
 def test_a_reader_that_hangs_up_sees_no_traceback(tiny):
@@ -30,21 +31,21 @@ def test_unknown_names_are_one_sentence():
 
 
 def test_command_line_fetch_list_info_verify(tiny, capsys):
-    assert data.main(["verify", "tiny"]) == 1
+    assert main(["data", "verify", "tiny"]) == 1
     assert "missing  one.bin" in capsys.readouterr().out
-    assert data.main(["fetch", "all", "--workers", "2"]) == 0
+    assert main(["data", "fetch", "all", "--workers", "2"]) == 0
     said = capsys.readouterr()
     assert "all 5 files are in" in said.out and "100%" in said.err
-    assert data.main(["fetch", "tiny", "--quiet"]) == 0
+    assert main(["data", "fetch", "tiny", "--quiet"]) == 0
     assert capsys.readouterr() == ("", "")
-    assert data.main(["list"]) == 0
+    assert main(["data", "list"]) == 0
     assert re.search(r"tiny +5 +0\.1 +5/5 +none", capsys.readouterr().out)
-    assert data.main(["info", "tiny"]) == 0
+    assert main(["data", "info", "tiny"]) == 0
     assert "Made up." in capsys.readouterr().out
-    assert data.main(["verify", "tiny"]) == 0
+    assert main(["data", "verify", "tiny"]) == 0
     assert "5 of 5" in capsys.readouterr().out
     (data.cache_folder() / "tiny" / "five.txt").write_bytes(b"FIVE\n")
-    assert data.main(["verify", "tiny"]) == 1
+    assert main(["data", "verify", "tiny"]) == 1
     assert "wrong    five.txt" in capsys.readouterr().out
 
 
@@ -55,15 +56,15 @@ def test_command_line_errors_are_one_line_and_have_a_status(no_network, capsys):
         (["info", "tinny"], 2),
         (["verify", "tinny"], 2),
     ]:
-        assert data.main(arguments) == status
+        assert main(["data", *arguments]) == status
         said = capsys.readouterr()
         assert said.out == "" and said.err.count("\n") == 1 and "Traceback" not in said.err
     for arguments in ([], ["fetch"], ["fetch", "tiny", "--workers", "many"], ["download"]):
         with pytest.raises(SystemExit) as caught:
-            data.main(arguments)
+            main(["data", *arguments])
         assert caught.value.code == 2
     with pytest.raises(SystemExit) as caught:
-        data.main(["--help"])
+        main(["data", "--help"])
     assert caught.value.code == 0
 
 

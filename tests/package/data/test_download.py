@@ -9,6 +9,7 @@ import pytest
 from data_server import BASE, FILES, child, counts, fetch, on_disk, only_good
 
 from lulc_utils import data
+from lulc_utils.cli import main
 from lulc_utils.data import download
 
 
@@ -177,7 +178,7 @@ def test_what_a_killed_fetch_left_is_mentioned_and_removed_by_the_next(tiny, cap
     process.kill()
     process.communicate()
     assert len(data.leftovers("tiny")) == 2
-    assert data.main(["verify", "tiny"]) == 1
+    assert main(["data", "verify", "tiny"]) == 1
     assert "2 half-written files of a fetch that is running or was killed" in capsys.readouterr().out
     tiny.moods = {}
     fetch()

@@ -83,9 +83,9 @@ def test_a_pipe_in_a_mirror_is_not_waited_for(use, tmp_path):
     os.remove(tmp_path / "mirror/o/r/1/ok.bin")
     os.mkfifo(tmp_path / "mirror/o/r/1/ok.bin")
     code = (
-        "from pathlib import Path; from lulc_utils import data; from lulc_utils.data import manifest\n"
+        "from pathlib import Path; from lulc_utils.cli import main; from lulc_utils.data import manifest\n"
         f"manifest.manifest_folder = lambda: Path({str(tmp_path / 'manifest')!r})\n"
-        "raise SystemExit(data.main(['fetch', 'tiny', '--quiet']))"
+        "raise SystemExit(main(['data', 'fetch', 'tiny', '--quiet']))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert done.returncode == 1 and "mirror has no copy" in done.stderr and done.stderr.count("\n") == 1

@@ -8,7 +8,7 @@ import rasterio
 from small_rasters import CLASSES, noise, write
 
 from lulc_utils import backbone, mapping, stego
-from lulc_utils.mapping import command
+from lulc_utils.cli import main
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -24,21 +24,21 @@ def saved(tmp_path):
 def test_the_command_line_maps(tmp_path, saved, capsys):
     source = write(tmp_path / "a.tif", noise(70, 100), photometric="rgb")
     arguments = [str(source), str(tmp_path / "m.tif"), "--model", str(saved), "--window", "48", "--overlap", "16"]
-    assert command.main([*arguments, "--quiet", "--crf"]) == 0
+    assert main(["map", *arguments, "--quiet", "--crf"]) == 0
     assert capsys.readouterr().err == ""
     with rasterio.open(tmp_path / "m.tif") as file:
         assert set(np.unique(file.read())) <= {0, 1, 2}
         assert file.tags()["LULC_MODEL"] == "STEGO on embedded with CRF" and "--crf" in file.tags()["LULC_COMMAND"]
-    assert command.main([*arguments, "--bands", "red,7,2"]) == 1
+    assert main(["map", *arguments, "--bands", "red,7,2"]) == 2
     assert "has no band 7; it has red, green, blue" in capsys.readouterr().err
     with pytest.raises(SystemExit):
-        command.main([*arguments, "--blend"])
+        main(["map", *arguments, "--blend"])
     assert "unrecognized arguments: --blend" in capsys.readouterr().err
 
 
 def test_the_command_line_says_what_it_can_do(capsys):
     with pytest.raises(SystemExit) as done:
-        command.main(["--help"])
+        main(["map", "--help"])
     said = capsys.readouterr().out
     assert done.value.code == 0
     for option in ("--window", "--overlap", "--crf", "--no-resume", "--resolution"):
@@ -48,5 +48,5 @@ def test_the_command_line_says_what_it_can_do(capsys):
 def test_the_command_refuses_what_is_no_file_before_it_loads_a_model(tmp_path, capsys):
     source = write(tmp_path / "a.tif", noise(70, 100))
     os.mkfifo(tmp_path / "m.tif")
-    assert command.main([str(source), str(tmp_path / "m.tif"), "--model", "none.safetensors"]) == 1
+    assert main(["map", str(source), str(tmp_path / "m.tif"), "--model", "none.safetensors"]) == 2
     assert "m.tif is a pipe, not a file; choose another name" in capsys.readouterr().err

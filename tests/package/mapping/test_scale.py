@@ -13,6 +13,7 @@ from rasterio.crs import CRS
 from rasterio.transform import from_origin
 
 from lulc_utils import mapping
+from lulc_utils.cli import main
 from lulc_utils.mapping import command, inputs, scale, worker
 from lulc_utils.scene import LandCover
 
@@ -287,14 +288,14 @@ def test_missing_parts_are_named(tmp_path, source, monkeypatch):
 def test_the_command_line_takes_workers_or_a_scheduler(tmp_path, source, two, monkeypatch, capsys):
     monkeypatch.setattr(command, "load_model", lambda path, **_: model())
     arguments = [str(source), str(tmp_path / "m.tif"), "--model", "any", "--window", "48", "--overlap", "16", "--quiet"]
-    assert command.main([*arguments, "--scheduler", two.scheduler.address]) == 0
+    assert main(["map", *arguments, "--scheduler", two.scheduler.address]) == 0
     serial = mapping.map_raster(source, model(), tmp_path / "serial.tif", **OPTIONS)
     np.testing.assert_array_equal(pixels_of(tmp_path / "m.tif"), pixels_of(serial))
-    assert command.main([*arguments, "--workers", "0"]) == 1
+    assert main(["map", *arguments, "--workers", "0"]) == 2
     assert "at least 1 worker" in capsys.readouterr().err
     with pytest.raises(SystemExit):
-        command.main([*arguments, "--workers", "2", "--scheduler", "x"])
+        main(["map", *arguments, "--workers", "2", "--scheduler", "x"])
     assert "not allowed with argument" in capsys.readouterr().err
     asked = []
     monkeypatch.setattr(scale, "local", lambda n: asked.append(n) or scale.client(two))
-    assert command.main([*arguments, "--workers", "2"]) == 0 and asked == [2]
+    assert main(["map", *arguments, "--workers", "2"]) == 0 and asked == [2]
