@@ -121,6 +121,19 @@ def read_scene(
     return scene
 
 
+def read_classes(path: str | Path, window: Window | None = None) -> np.ndarray:
+    """The classes of a map, its first band, [rows, cols]; FileNotFoundError or ValueError as for `read_scene`."""
+    with opened(path) as file:
+        return file.read(1, window=window)
+
+
+def middle_window(path: str | Path, height: int, width: int, block: int = 1) -> Window:
+    """A window of this size in the middle of an image; where the image is smaller, its size in whole blocks."""
+    with opened(path) as file:
+        rows, cols = (min(n, size) // block * block for n, size in ((height, file.height), (width, file.width)))
+        return Window((file.width - cols) // 2, (file.height - rows) // 2, cols, rows)
+
+
 def _read_labels(path, labels, part: Window, shape: tuple[int, int], classes, tag: dict) -> dict:
     classes = tuple(LandCover(*c) for c in tag.get("classes", ())) or tuple(classes)
     file = labels or (labels_path(path) if labels_path(path).exists() else None)

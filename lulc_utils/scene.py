@@ -138,6 +138,14 @@ def group_of(scene: Scene) -> str:
     return scene.group or scene.name
 
 
+def mosaic(parts: Sequence[Scene], columns: int) -> Scene:
+    """Scenes that lie side by side, row by row, put together; what else a scene knows is that of the first part."""
+    rows = [parts[i : i + columns] for i in range(0, len(parts), columns)]
+    pixels = np.block([[s.pixels for s in row] for row in rows])
+    labels = None if parts[0].labels is None else np.block([[s.labels for s in row] for row in rows])
+    return replace(parts[0], pixels=pixels, labels=labels)
+
+
 def labels_from_colors(rgb: np.ndarray, table: dict[str, int], *, allow_other: bool = False) -> np.ndarray:
     """Turn a mask drawn in colours into labels.
 

@@ -9,6 +9,7 @@ Sensing of Environment 148, equations 1 to 13. Areas may be in any unit (pixels,
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
 
@@ -146,3 +147,66 @@ def table(mapped: np.ndarray, reference: np.ndarray, n_classes: int) -> np.ndarr
     known = reference != UNLABELLED
     cells = np.bincount(mapped[known] * n_classes + reference[known], minlength=n_classes**2)
     return cells.reshape(n_classes, n_classes)
+
+
+def survey(
+    mapped: np.ndarray, truth: np.ndarray, n: int, n_classes: int, seed: int = 0, least: int = 20
+) -> tuple[np.ndarray, Estimate]:
+    """Look at n places of a map whose truth is known: (sample [K, K], its estimate in pixels).
+
+    mapped, truth   [H, W] labels; pixels without a label in either are left out
+    least           places in every class of the map (`allocate`)
+
+    A class of fewer than two mapped pixels is no stratum and is left out.
+    """
+    sizes = np.bincount(mapped.ravel(), minlength=UNLABELLED + 1)
+    mapped = np.where((sizes < 2)[mapped] | (truth == UNLABELLED), UNLABELLED, mapped)
+    pixels = np.bincount(mapped[mapped != UNLABELLED], minlength=n_classes)
+    places = draw(mapped, allocate(pixels, n, least), seed)
+    sample = table(mapped[places], truth[places], n_classes)
+    return sample, estimate(sample, pixels)
+
+
+def promise(mapped: np.ndarray, truth: np.ndarray, n: int, n_classes: int, draws: int) -> dict[str, float]:
+    """How a map's areas come out when `draws` samples of n places are drawn: do 95 % intervals hold the truth?
+
+    The shares of intervals that hold the true area of their class: of all, and of classes above 5 % of the ground with
+    an error in the sample; the share of classes of which the sample met no error, so that the interval has no width;
+    the differences of counted and true areas, added over classes, as a share of the ground, and those of the estimates.
+    """
+    real = np.bincount(truth[truth != UNLABELLED], minlength=n_classes)
+    runs = [survey(mapped, truth, n, n_classes, seed) for seed in range(draws)]
+    wrong = np.array([s.sum(0) + s.sum(1) - 2 * s.diagonal() for s, _ in runs])
+    area, se = (np.array([getattr(e, key) for _, e in runs]) for key in ("area", "area_se"))
+    low, high = interval(area, se)
+    held = (low <= real) & (real <= high)  # [draws, K]
+    usual = (wrong > 0) & (real > 0.05 * real.sum())
+    counted, estimated = (float(abs(a - real).sum(-1).mean() / real.sum()) for a in (runs[0][1].mapped, area))
+    return {
+        "intervals that hold": float(held.mean()),
+        "of classes above 5 %, some errors in the sample": float(held[usual].mean()) if usual.any() else float("nan"),
+        "classes of which the sample met no error": float((wrong == 0).mean()),
+        "error of counting": counted,
+        "error of the estimate": estimated,
+    }
+
+
+def shares(mapped: np.ndarray, truth: np.ndarray, n: int, n_classes: int, seed: int = 0) -> np.ndarray:
+    """Shares of the labelled ground, [5, K]: true, counted on the map, estimated from n places, low, high."""
+    known = truth[truth != UNLABELLED]
+    _, e = survey(mapped, truth, n, n_classes, seed)
+    true = np.bincount(known, minlength=n_classes)
+    return np.stack([true, e.mapped, e.area, *interval(e.area, e.area_se)]) / known.size
+
+
+def accuracy_rows(sample: np.ndarray, of: Estimate, names: Sequence[str]) -> list[list[str]]:
+    """A row for every class: name, samples, user's and producer's accuracy, each with its standard error."""
+    columns = (names, sample.sum(1), of.users, of.users_se, of.producers, of.producers_se)
+    return [
+        [name, str(int(count)), _pm(users, users_se), _pm(producers, producers_se)]
+        for name, count, users, users_se, producers, producers_se in zip(*columns, strict=True)
+    ]
+
+
+def _pm(value: float, error: float) -> str:
+    return "-" if np.isnan(value) else f"{value:.2f} ± {error:.2f}"

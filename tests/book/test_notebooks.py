@@ -134,12 +134,12 @@ def test_every_exercise_is_asked_solved_and_checked_in_this_order(path):
         if cell["cell_type"] == "code" and exercise:
             assert kind, f"between exercise {exercise} and its check stands: {text[:60]}"
             steps.append(kind.pop())
-            if steps == ["solution", "check"]:
+            if steps[-1] == "check" and set(steps[:-1]) == {"solution"}:
                 found, exercise = [*found, exercise], None
     assert exercise is None and found == list(range(1, len(found) + 1)) and 2 <= len(found) <= 4
     solved = [c for c in cells(path, "code") if "solution" in tags(c)]
     checked = [c for c in cells(path, "code") if "check" in tags(c)]
-    assert len(solved) == len(checked) == len(found)
+    assert len(solved) >= len(checked) == len(found)
     assert all("hide-cell" in tags(c) for c in solved), "solutions are folded away"
     assert not any(tags(c) & {"hide-cell", "hide-input", "remove-cell"} for c in checked), "checks are in sight"
     for number, cell in zip(found, checked, strict=True):

@@ -145,13 +145,16 @@ def bound(source):
 @each_chapter
 def test_every_check_asks_for_a_name_that_only_its_solution_defines(chapter):
     cells = [c for c in read(chapter).cells if c.cell_type == "code" and "%pip" not in c.source]
-    for solution, check in zip(cells, cells[1:], strict=False):
-        if tagged(solution, "solution"):
-            elsewhere = set().union(*(bound(c.source) for c in cells if c is not solution))
-            used = {n.id for n in ast.walk(ast.parse(check.source)) if isinstance(n, ast.Name)}
-            assert used & (bound(solution.source) - elsewhere), (
-                f"the check passes without the solution:\n{check.source}"
-            )
+    solutions = []  # of one exercise
+    for cell in cells:
+        solutions += [cell] if tagged(cell, "solution") else []
+        if tagged(cell, "check"):
+            elsewhere = set().union(*(bound(c.source) for c in cells if c not in solutions))
+            used = {n.id for n in ast.walk(ast.parse(cell.source)) if isinstance(n, ast.Name)}
+            for solution in solutions:
+                only_here = bound(solution.source) - elsewhere
+                assert used & only_here, f"the check passes without this solution:\n{solution.source}"
+            solutions = []
 
 
 def error_of(cell):

@@ -1,0 +1,55 @@
+"""Scores with intervals as text and tables, and real data or a note of what is missing: what every chapter needs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+from IPython.display import display
+
+from lulc_utils.data import DataUnavailable
+from lulc_utils.evaluate import mean_interval
+from lulc_utils.plot import Notice, Table
+
+Interval = tuple[float, float, float]  # (value, low, high)
+
+
+def span(interval: Interval, digits: int = 2) -> str:
+    """A value with its interval: "0.55 (0.38 to 0.72)"."""
+    value, low, high = interval
+    return f"{value:.{digits}f} ({low:.{digits}f} to {high:.{digits}f})"
+
+
+def apart(interval: Interval, digits: int = 2) -> tuple[str, str]:
+    """A value and its interval for two columns: ("0.55", "0.38 to 0.72")."""
+    value, low, high = interval
+    return f"{value:.{digits}f}", f"{low:.{digits}f} to {high:.{digits}f}"
+
+
+def signed(interval: Interval, digits: int = 2) -> str:
+    """A difference: "+0.05 (-0.01 to +0.12)"."""
+    value, low, high = interval
+    return f"{value:+.{digits}f} ({low:+.{digits}f} to {high:+.{digits}f})"
+
+
+def measures(values: Mapping[str, Mapping[str, Interval]], caption: str, first: str, digits: int = 3) -> Table:
+    """A row for every measure in `{what: {measure: (value, low, high)}}`; `first` heads the column of what."""
+    rows = [
+        [what, measure, *apart(interval, digits)]
+        for what, kinds in values.items()
+        for measure, interval in kinds.items()
+    ]
+    return Table([first, "measure", "mean", "95 % interval"], rows, caption)
+
+
+def data_or_notice(load: Callable[..., list], *arguments: object) -> list:
+    """The scenes that `load(*arguments)` gives or, where the data cannot be had, a note to the reader and no scenes."""
+    try:
+        return load(*arguments)
+    except DataUnavailable as why:
+        display(Notice("The real scenes are not here; these are our own results", str(why)))
+        return []
+
+
+def means(runs: Sequence[Mapping[str, float]]) -> dict[str, Interval]:
+    """{measure: (mean, low, high)} of repeats {measure: value}, by Student's t."""
+    return {measure: mean_interval([run[measure] for run in runs]) for measure in runs[0]}

@@ -1,0 +1,96 @@
+"""Chapter 6's method on places small enough to count by hand."""
+
+import numpy as np
+import pytest
+import torch
+from rasterio.crs import CRS
+from rasterio.transform import from_origin
+
+from lulc_utils import points, raster
+from lulc_utils.scene import UNLABELLED, LandCover, Scene
+
+CLASSES = (LandCover("water", "#0072b2"), LandCover("sand", "#e69f00"))
+
+
+def place(nodata_rows=0, dtype=np.float32):
+    """Two bands, left half water, right half sand, 16 x 16 pixels in UTM."""
+    labels = np.repeat(np.array([[0] * 8 + [1] * 8], np.uint8), 16, 0)
+    pixels = np.where(labels == 0, [[[0.1]], [[0.0]]], [[[0.3]], [[0.5]]]).astype(np.float32)
+    pixels += np.random.default_rng(0).normal(0, 0.01, pixels.shape).astype(np.float32)
+    pixels[:, :nodata_rows] = np.nan
+    where = {"crs": CRS.from_epsg(32632), "transform": from_origin(500_000, 5_500_000, 10, 10)}
+    return Scene("place", pixels.astype(dtype), ("B03", "B04"), "a test", labels=labels, classes=CLASSES, **where)
+
+
+def standing(pixels):
+    return torch.from_numpy(np.moveaxis(pixels, 0, -1).copy())
+
+
+def test_rows_are_the_measured_pixels_and_their_places():
+    rows, spots = points.rows_of([place(), place(nodata_rows=3)], standing)
+    assert rows.shape == (16 * 16 + 13 * 16, 2)
+    assert spots[0].tolist() == [0, 0, 0] and spots[-1].tolist() == [1, 15, 15]
+    assert spots[spots[:, 0] == 1][:, 1].min() == 3
+
+
+def test_a_row_of_a_patch_lies_in_its_middle():
+    def patches(pixels):
+        return torch.from_numpy(pixels[:1, ::8, ::8].copy()).permute(1, 2, 0)
+
+    rows, spots = points.rows_of([place()], patches)
+    assert spots[:, 1:].tolist() == [[4, 4], [4, 12], [12, 4], [12, 12]]
+
+
+def test_two_labels_make_the_right_map_of_two_kinds_of_ground():
+    scene = place()
+    rows, spots = points.rows_of([scene], standing)
+    groups = points.group(rows, 2)
+    names, classes = points.name_groups(groups, spots[groups.middles], [scene])
+    assert sorted(names.tolist()) == [0, 1] and classes == CLASSES
+    p = points.mapper(groups, names, standing, 2)(scene.pixels)
+    assert p.shape == (2, 16, 16) and np.array_equal(p.argmax(0).numpy(), scene.labels)
+
+
+def test_a_group_without_a_name_takes_that_of_the_most_similar_one():
+    scene = place()
+    rows, spots = points.rows_of([scene], standing)
+    groups = points.group(rows, 3)
+    scene.labels[:, :8] = UNLABELLED
+    names, _ = points.name_groups(groups, spots[groups.middles], [scene])
+    assert set(names.tolist()) == {1}
+    scene.labels[:] = UNLABELLED
+    with pytest.raises(ValueError, match="None of the points has a class"):
+        points.name_groups(groups, spots[groups.middles], [scene])
+
+
+def test_a_table_is_written_filled_in_and_read(tmp_path):
+    scene = place()
+    spots = np.array([[0, 0, 0], [0, 5, 9]])
+    path = points.write_points(tmp_path / "p.csv", spots, [scene], ["a, b.tif"])
+    lines = path.read_text().splitlines()
+    assert lines[0] == "point,image,longitude,latitude,class" and lines[1].startswith('0,"a, b.tif",9.0000')
+    path.write_text("\n".join([lines[0], lines[1] + "sea", lines[2]]))
+    names, classes = points.read_points(path, 2)
+    assert names.tolist() == [0, UNLABELLED] and [c.name for c in classes] == ["sea"]
+
+
+@pytest.mark.parametrize("text", ["", "point,class\n0,a\n0,b\n", "point,class\n0,a\n2,b\n", "id,name\n0,a\n1,b\n"])
+def test_a_table_that_does_not_fit_is_refused(tmp_path, text):
+    (tmp_path / "p.csv").write_text(text)
+    with pytest.raises(ValueError, match="must (have the points 0 to 1|be a table)"):
+        points.read_points(tmp_path / "p.csv", 2)
+
+
+def test_four_ways_count_every_row_once():
+    scene = place()
+    rows, truth = points.with_labels(*points.rows_of([scene], standing), [scene])
+    tables = points.four_ways(rows, truth, 4, 0, 2)
+    assert tuple(tables) == points.WAYS and {t.sum() for t in tables.values()} == {256}
+    assert np.trace(tables["middle points, groups"]) == 256
+
+
+def test_the_middle_of_an_image_is_read_in_whole_blocks(tmp_path):
+    scene = place()
+    raster.write_scene(scene, tmp_path / "a.tif")
+    middle = points.read_middle(tmp_path / "a.tif", 13)
+    assert middle.pixels.shape == (2, 8, 8) and np.array_equal(middle.pixels, scene.pixels[:, 4:12, 4:12])

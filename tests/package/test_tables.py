@@ -1,0 +1,35 @@
+"""What chapters say of scores with intervals."""
+
+import pytest
+
+from lulc_utils import data, guide, tables
+
+
+def test_intervals_as_text():
+    assert tables.span((0.5, 0.25, 0.75)) == "0.50 (0.25 to 0.75)"
+    assert tables.signed((0.05, -0.01, 0.123), 3) == "+0.050 (-0.010 to +0.123)"
+    assert tables.apart((0.5, 0.25, 0.75), 1) == ("0.5", "0.2 to 0.8")
+
+
+def test_a_table_of_measures_has_a_row_for_each():
+    text = repr(tables.measures({"a": {"x": (1, 0, 2), "y": (3, 2, 4)}, "b": {"x": (5, 4, 6)}}, "C", "what", 1))
+    assert text.splitlines()[0] == "C" and len(text.splitlines()) == 5 and "2.0 to 4.0" in text
+
+
+def test_means_are_over_repeats():
+    value, low, high = tables.means([{"a": 1.0}, {"a": 3.0}])["a"]
+    assert value == 2 and low == pytest.approx(2 - 12.706, abs=1e-3) and high - 2 == pytest.approx(2 - low)
+
+
+def test_missing_data_is_a_notice_and_no_scenes(capsys):
+    def load(tile):
+        raise data.DataUnavailable(f"tile {tile} is not here")
+
+    assert tables.data_or_notice(load, 3) == [] and "tile 3 is not here" in capsys.readouterr().out
+    assert tables.data_or_notice(lambda: [1]) == [1]
+
+
+def test_the_guide_reads_every_line_from_a_result_file():
+    rows = guide.by_budget()
+    assert all(len(row) == len(guide.HEAD) for row in rows) and len({row[-1] for row in rows}) == 4
+    assert rows[0][0] == "none; name clusters" and rows[-1][0].startswith("all pixels")
