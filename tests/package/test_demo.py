@@ -77,7 +77,7 @@ def test_it_replaces_nothing_unless_forced(made, capsys):
     ],
 )
 def test_bad_input_gets_one_sentence(tmp_path, capsys, options, sentence):
-    assert main(["demo", str(tmp_path), *SMALL, *options]) > 0
+    assert main(["demo", str(tmp_path), *SMALL, *options]) == 2
     assert not [*tmp_path.iterdir()], "nothing is in the way of the next run"
     said = capsys.readouterr().err
     assert sentence in said and said.count("\n") == 1
