@@ -3,14 +3,14 @@
 import pytest
 from served import Server
 
-from lulc_utils import places
+from lulc_utils.places import web
 
 
 @pytest.fixture
 def server(tmp_path, monkeypatch):
     """An empty catalogue on localhost, whose files lie in tmp_path/"web"."""
     pytest.importorskip("pystac_client")
-    monkeypatch.setattr(places, "BACKOFF", 0.0)
+    monkeypatch.setattr(web, "BACKOFF", 0.0)
     monkeypatch.delenv("LULC_OFFLINE", raising=False)
     (tmp_path / "web").mkdir()
     started = Server(tmp_path / "web")

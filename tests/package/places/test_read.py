@@ -1,6 +1,7 @@
 """Pixels of a place: grid, mosaic, clouds, scale and offset, servers that fail."""
 
 import datetime
+import os
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from rasterio.warp import transform
 from served import BOX, SIZE, epsg_crs, field, get, make_item, write
 
 from lulc_utils import data, places
+from lulc_utils.places import read
 
 
 def test_a_place_is_reflectance_on_one_utm_grid(server):
@@ -68,6 +70,17 @@ def test_clouds_become_nan_or_stay(server):
     assert kept.valid.all() and np.allclose(kept.pixels[:, masked.valid], masked.pixels[:, masked.valid])
 
 
+def test_names_of_esa_will_do(server):
+    scl = np.full((SIZE // 2, SIZE // 2), 4, np.uint8)
+    scl[: SIZE // 4] = 9
+    item = make_item(server, "A", scl=scl)
+    server.items = [item]
+    expected = get(server)
+    names = {key: name for name, key in places.ASSETS.items()} | {"scl": "SCL"}
+    item["assets"] = {names[key]: asset for key, asset in item["assets"].items()}
+    assert np.array_equal(get(server).pixels, expected.pixels, equal_nan=True)
+
+
 def test_nodata_is_nan(server):
     item = make_item(server, "A")
     with rasterio.open(server.folder / "A" / "B08.tif") as file:
@@ -97,6 +110,9 @@ class Thing:
         ({"s2:processing_baseline": "05.00"}, {}, -0.1),
         ({"s2:processing_baseline": "03.01"}, {}, 0.0),
         ({}, {"offset": -0.1}, -0.1),
+        ({"processing:version": "5.11.0"}, {}, -0.1),
+        ({"processing:version": "3.01.2"}, {"offset": -0.1}, 0.0),
+        ({"processing:version": "new"}, {"offset": -0.1}, -0.1),
     ],
 )
 def test_offset_follows_the_metadata(properties, band, expected):
@@ -104,6 +120,17 @@ def test_offset_follows_the_metadata(properties, band, expected):
     asset = Thing(extra_fields={"raster:bands": [{"scale": 0.0001, **band}]})
     assert places.scale_and_offset(item, asset) == (0.0001, expected)
     assert places.scale_and_offset(item, asset, 0.25) == (0.0001, 0.25)
+
+
+def test_scale_and_offset_of_stac_1_1():
+    item = Thing(id="X", properties={"s2:processing_baseline": "05.11"})
+    band = {"raster:scale": 0.0002, "raster:offset": -0.2}
+    for fields in (
+        {"bands": [band]},
+        band,
+        {"bands": [{"name": "B02"}], "raster:bands": [{"scale": 2e-4, "offset": -0.2}]},
+    ):
+        assert places.scale_and_offset(item, Thing(extra_fields=fields)) == (0.0002, -0.2)
 
 
 def test_offset_is_not_guessed():
@@ -156,3 +183,11 @@ def test_a_truncated_file_is_not_taken(server):
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 3])
     with pytest.raises(data.DataUnavailable, match="/A/B08.tif could not be read in 3 tries"):
         get(server)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes with names on this system")
+def test_a_pipe_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "pipe.tif")
+    grid = places.Grid(None, None, 1, 1)
+    with pytest.raises(data.DataUnavailable, match="pipe.tif is not a regular file"):
+        read.read_band(str(tmp_path / "pipe.tif"), grid, None)

@@ -35,6 +35,19 @@ def test_no_more_images_are_read_than_the_box_needs(server):
     assert [i.id for i in places.choose(found, BOX, 20)] == ["A2"]
 
 
+@pytest.mark.parametrize("square", [{}, {"grid:code": "MGRS-32TMR"}, {"s2:mgrs_tile": "32TMR"}])
+def test_of_two_baselines_the_newer_is_taken(server, square):
+    old = make_item(server, "S2A_32TMR_20230701_0_L2A", cloud=1, **{"s2:processing_baseline": "02.14"}, **square)
+    new = make_item(server, "S2A_32TMR_20230701_1_L2A", cloud=9, **{"s2:processing_baseline": "05.00"}, **square)
+    for items in ([old, new], [new, old]):
+        server.items = items
+        found = places.search(BOX, "2023-07-01", catalogue=server.url)
+        assert [i.id for i in places.choose(found, BOX, 20)] == [new["id"]]
+    new["properties"]["datetime"] = "2023-07-01T12:00:30Z"  # another pass, which happens near the poles
+    found = places.search(BOX, "2023-07-01", catalogue=server.url)
+    assert [i.id for i in places.choose(found, BOX, 20)] == [old["id"]]
+
+
 def test_no_item_and_all_cloudy(server):
     with pytest.raises(ValueError, match="No image of this place exists in these days"):
         get(server)

@@ -1,8 +1,9 @@
 """Labels of a place from the tiles of ESA WorldCover."""
 
 import numpy as np
+import pytest
 from rasterio.warp import transform
-from served import get, make_item, write_worldcover
+from served import BOX, get, make_item, write_worldcover
 
 from lulc_utils import places
 from lulc_utils.scene import UNLABELLED
@@ -21,9 +22,16 @@ def test_labels_are_the_nearest_worldcover_pixel(server):
     assert set(scene.labels.ravel()) == {0, 2, 3, 7}
 
 
-def test_where_worldcover_has_no_tile_nothing_is_labelled(server):
+def test_where_worldcover_has_no_tile_nothing_is_labelled_and_it_says_so(server):
     server.items = [make_item(server, "A")]
-    assert (get(server, labels=True).labels == UNLABELLED).all()
+    with pytest.warns(UserWarning, match="no tile http.*/wc_N45E009.tif; the ground there stays unlabelled"):
+        assert (get(server, labels=True).labels == UNLABELLED).all()
+
+
+@pytest.mark.parametrize("end", ["{tiles}", "{}", "{tile", "{tile.shape}", "{0}", "{tile!x}"])
+def test_a_misspelt_placeholder_is_one_sentence(end):
+    with pytest.raises(ValueError, match="may contain {tile}, {year} and {version} and no other braces, not 'x/"):
+        places.place(BOX, "2023-07-01", worldcover=f"x/{end}.tif", catalogue="http://127.0.0.1:9")
 
 
 def test_tiles_of_worldcover():

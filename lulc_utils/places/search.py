@@ -1,0 +1,120 @@
+"""Which images a catalogue has of a place."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from lulc_utils import data
+from lulc_utils.places import web
+from lulc_utils.places.box import checked_bbox, checked_dates
+from lulc_utils.places.choose import day_of, share_of
+
+if TYPE_CHECKING:
+    from pystac import Item
+    from pystac_client import Client
+    from pystac_client.stac_api_io import StacApiIO
+
+CATALOGUE = "https://earth-search.aws.element84.com/v1"
+COLLECTION = "sentinel-2-l2a"
+
+
+def search(
+    bbox: Sequence[float], dates: str, *, catalogue: str = CATALOGUE, collection: str = COLLECTION
+) -> list[Item]:
+    """All items of a collection that touch a box on some days, sorted by date and name, whatever their clouds.
+
+    bbox       west, south, east, north in degrees
+    dates      "2023-06-01/2023-08-31", both days included, or one day
+    catalogue  address of a STAC API, or of a static catalogue (slower: every item is looked at), or its path
+
+    From a catalogue on the web nothing is followed but http(s); a local one may name local files. ValueError for a
+    wrong box or dates, or a collection that does not exist; data.DataUnavailable when the catalogue cannot be reached;
+    ModuleNotFoundError without pystac-client.
+    """
+    box = checked_bbox(bbox)
+    first, last = checked_dates(dates)
+    with _catalogue_errors(catalogue), warnings.catch_warnings():
+        client = _client(catalogue)
+        if web.is_web(catalogue) and client.conforms_to("ITEM_SEARCH"):
+            days = f"{first}T00:00:00Z/{last}T23:59:59Z"
+            items = list(client.search(collections=[collection], bbox=list(box), datetime=days, limit=100).items())
+        else:
+            child = next((c for c in client.get_collections() if c.id == collection), None)
+            if child is None:
+                raise ValueError(f"The catalogue {catalogue} has no collection '{collection}'.")
+            items = list(child.get_items(recursive=True))
+    for item in items:  # an item's own link says where it is from, and so what it may name: do not take its word
+        if web.is_web(catalogue) and not web.is_web(item.get_self_href()):
+            item.set_self_href(catalogue)
+    wanted = [i for i in items if first <= day_of(i) <= last and share_of(i, box).any()]
+    return sorted(wanted, key=lambda i: (day_of(i), i.id))
+
+
+def _client(catalogue: str) -> Client:
+    """The catalogue, opened with timeouts and retries."""
+    try:
+        import pystac_client
+        from pystac_client.warnings import PystacClientWarning
+    except ModuleNotFoundError:
+        raise ModuleNotFoundError(
+            'Places on Earth need the package pystac-client; install it with `pip install "lulc-utils[stac]"`.'
+        ) from None
+    from urllib3.util.retry import Retry
+
+    warnings.simplefilter("ignore", PystacClientWarning)  # a static catalogue is fine; the caller restores the filter
+    again = Retry(
+        total=web.TRIES - 1,
+        backoff_factor=web.BACKOFF,
+        status_forcelist=(429, 500, 502, 503, 504),
+        allowed_methods=None,
+        raise_on_status=False,
+    )
+    io = _reader(catalogue)(timeout=(web.CONNECT_TIMEOUT, web.READ_TIMEOUT), max_retries=again)
+    return pystac_client.Client.open(catalogue, stac_io=io)
+
+
+def _reader(catalogue: str) -> type[StacApiIO]:
+    """What reads the catalogue's files: one on the web must not make us open files of this machine."""
+    from pystac_client.stac_api_io import StacApiIO
+
+    class WebOnly(StacApiIO):
+        def read_text(self, source, *args, **kwargs) -> str:
+            web.check_web(getattr(source, "href", source), catalogue)
+            return super().read_text(source, *args, **kwargs)
+
+        def stac_object_from_dict(self, d, *args, **kwargs):
+            if not str(d.get("stac_version")).startswith("1."):  # for older ones pystac opens what they name
+                raise data.DataUnavailable(f"The catalogue {catalogue} is older than STAC 1.0; use a newer one.")
+            return super().stac_object_from_dict(d, *args, **kwargs)
+
+    return WebOnly if web.is_web(catalogue) else StacApiIO
+
+
+@contextmanager
+def _catalogue_errors(catalogue: str) -> Iterator[None]:
+    if data.offline() and "://" in catalogue:
+        raise data.DataUnavailable(f"LULC_OFFLINE is set, so the catalogue {catalogue} is not asked.")
+    try:
+        yield
+    except (ModuleNotFoundError, data.DataUnavailable):
+        raise
+    except (KeyError, TypeError, AttributeError, json.JSONDecodeError) as error:
+        raise data.DataUnavailable(f"What {catalogue} answers is no STAC catalogue ({error!r}).") from error
+    except Exception as error:
+        if isinstance(error.__cause__, data.DataUnavailable):  # ours, on its way through pystac
+            raise error.__cause__ from None
+        if isinstance(error, ValueError) and not _is_stac(error):
+            raise
+        status = getattr(error, "status_code", None)
+        why = f"answered {status}" if status else "cannot be reached or read"
+        raise data.DataUnavailable(
+            f"The catalogue {catalogue} {why}; try again later, check the network, or use a GeoTIFF of your own."
+        ) from error
+
+
+def _is_stac(error: Exception) -> bool:
+    return type(error).__module__.split(".")[0] in ("pystac", "pystac_client", "requests", "urllib3")
