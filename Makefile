@@ -21,7 +21,7 @@ help: ## show this list
 	@touch $@
 
 book: .venv/.installed ## build the executed book into _build/html
-	$(BIN)/python -m lulc_utils.doctor
+	$(BIN)/python -m lulc_utils doctor
 	PYTHONWARNINGS= $(BIN)/jupyter-book build . -W --keep-going --all
 	@echo "Open _build/html/index.html"
 

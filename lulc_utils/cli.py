@@ -30,7 +30,7 @@ class Command(NamedTuple):
 
 CONTINUES = "Stopped; the same command continues from where it was."
 COMMANDS = {
-    "doctor": Command("doctor", "look at this environment and say how to mend what does not fit"),
+    "doctor": Command("doctor", "look at this environment and say how to fix what does not fit"),
     "demo": Command("demo", "draw a simulated scene and map it: scene.tif, map.tif, map.png, map.html"),
     "data": Command("data.command", "list, fetch and verify the real data sets", "Stopped; complete files are kept."),
     "place": Command("places", "read a place on Earth as a GeoTIFF: Sentinel-2 and ESA WorldCover"),

@@ -105,7 +105,13 @@ def test_the_address_of_the_first_cell_leads_to_the_working_tree(tmp_path):
     env = colab.surroundings(tmp_path, copy, name)
     clone = ["git", "clone", "--quiet", "--branch", address[2], address[1], str(tmp_path / "clone")]
     subprocess.run(clone, check=True, env=env)
-    for file in ("pyproject.toml", "lulc_utils/doctor.py", "book/measured", "data_manifest/datasets.yaml", "README.md"):
+    for file in (
+        "pyproject.toml",
+        "lulc_utils/doctor/__init__.py",
+        "book/measured",
+        "data_manifest/datasets.yaml",
+        "README.md",
+    ):
         assert (tmp_path / "clone" / file).exists(), file
     assert not (tmp_path / "clone" / ".venv").exists()
     assert (tmp_path / "clone" / "pyproject.toml").read_text() == (ROOT / "pyproject.toml").read_text()
