@@ -29,7 +29,7 @@ class Embedding(nn.Module):
     encodings.
     """
 
-    def __init__(self, widths: Sequence[int], dim: int):
+    def __init__(self, widths: Sequence[int], dim: int) -> None:
         super().__init__()
         self.widths = tuple(w for w in widths if w)
         self.known = nn.ModuleList(nn.Linear(width, dim) for width in self.widths)
@@ -75,7 +75,7 @@ class MetadataTransformer(nn.Module):
         dim: int = 64,
         depth: int = 3,
         heads: int = 4,
-    ):
+    ) -> None:
         super().__init__()
         if injection not in INJECTIONS:
             raise ValueError(f"There is no injection {injection!r}; choose one of {', '.join(INJECTIONS)}.")

@@ -21,7 +21,7 @@ from lulc_utils.training import Saving
 class Stack(nn.Module):
     """R networks of one architecture as one module: every weight is [R, ...]."""
 
-    def __init__(self, networks: Sequence[MetadataTransformer]):
+    def __init__(self, networks: Sequence[MetadataTransformer]) -> None:
         super().__init__()
         weights, self.constants = torch.func.stack_module_state(list(networks))
         self.names, self.weights = list(weights), nn.ParameterList(weights.values())

@@ -101,10 +101,8 @@ def learn(
     return averages, run.records
 
 
-def measure(
-    pseudo: Pseudo, l_t: torch.Tensor, l_s: torch.Tensor, truth: torch.Tensor | None
-) -> dict[str, torch.Tensor]:
-    """What one step tells about the training, each [] (or [R], see `learn`): means, but sums under `right`, `trust`."""
+def measure(pseudo: Pseudo, l_t: torch.Tensor, l_s: torch.Tensor, truth: torch.Tensor | None) -> dict[str, Any]:
+    """Numbers (or lists of R, see `learn`) about one step: means, but sums under `right` and `trust`."""
     numbers = {"loss_teacher": l_t, "loss_student": l_s, "mask": pseudo.weight.mean(-1)}
     if truth is not None:
         right = (pseudo.label == truth).float()
@@ -113,12 +111,12 @@ def measure(
             "right": (pseudo.weight * right).sum(-1),
             "trust": pseudo.weight.sum(-1),
         }
-    return {name: value.detach().cpu() for name, value in numbers.items()}
+    return {name: value.tolist() for name, value in numbers.items()}
 
 
-def summarize(recent: list[dict[str, torch.Tensor]]) -> dict[str, Any]:
+def summarize(recent: list[dict[str, Any]]) -> dict[str, Any]:
     """The record of some steps of `measure`: numbers, or lists of R numbers; `loss` is a number in any case."""
-    steps = {name: np.stack([step[name].double().numpy() for step in recent], -1) for name in recent[0]}  # [(R,) n]
+    steps = {name: np.stack([step[name] for step in recent], -1) for name in recent[0]}  # [(R,) n]
     means = {name: values.mean(-1) for name, values in steps.items() if name not in ("right", "trust")}
     if "trust" in steps:
         right, trust = steps["right"].sum(-1), steps["trust"].sum(-1)

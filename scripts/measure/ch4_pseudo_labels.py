@@ -153,7 +153,7 @@ def run(parts: list[str]) -> None:
 class Grid:
     """Finished repeats, and tables of them: means with intervals; differences are paired by repeat."""
 
-    def __init__(self, records: list[dict]):
+    def __init__(self, records: list[dict]) -> None:
         self.records = records
 
     def of(self, part: str) -> list[dict]:
