@@ -26,7 +26,8 @@ from sklearn.exceptions import ConvergenceWarning
 from tqdm import tqdm
 
 from lulc_utils import backbone, cluster, data, evaluate, simulate
-from lulc_utils.scene import Scene
+from lulc_utils.files import complete_or_absent
+from lulc_utils.scene import Scene, group_of
 
 SIDE, PATCH = 224, 8
 READINGS = {"": 1, ", whole": 1, ", 4 blocks": 4}  # blocks; in windows but for the second
@@ -41,7 +42,7 @@ def corner_crops(scenes: list[Scene], count: int) -> tuple[np.ndarray, np.ndarra
         bottom, right = scene.height - SIDE, scene.width - SIDE
         for row, col in ((0, 0), (bottom, right), (0, right), (bottom, 0))[:count]:
             crops.append(scene.crop(row, col, SIDE, SIDE))
-            groups.append(scene.group or scene.name)
+            groups.append(group_of(scene))
     labels = evaluate.patch_labels(np.stack([crop.labels for crop in crops]), PATCH)
     return np.stack([crop.pixels for crop in crops]), labels, groups
 
@@ -59,53 +60,49 @@ def splits(name: str) -> tuple[tuple, tuple, int]:
 
 def descriptions(name: str, images: np.ndarray) -> dict[str, np.ndarray]:
     """{features: [N, 28, 28, D]}."""
-    found = {"raw colour": backbone.raw_color(images, PATCH).numpy()}
+    features = {"raw colour": backbone.raw_color(images, PATCH).numpy()}
     for kind in ("embedded", "random"):
         net = backbone.load(kind)
         if name == "views":
-            ways = {f", {side or SIDE} px": (side, 1) for side in VIEWS}
+            readings = {f", {side or SIDE} px": (side, 1) for side in VIEWS}
         else:
-            ways = {how: (None if "whole" in how else net.view, blocks) for how, blocks in READINGS.items()}
-        for how, (view, blocks) in ways.items():
-            read = replace(net, view=view)
-            found[kind + how] = backbone.patch_features(read, images, blocks=blocks, progress=True).numpy()
-    return found
-
-
-def tables(truth: np.ndarray, answers: np.ndarray, groups: list[str], n: int) -> np.ndarray:
-    """One confusion matrix per scene or tile, [T, n, n + 1]."""
-    names = np.asarray(groups)
-    return np.stack([evaluate.confusion(truth[names == g], answers[names == g], n) for g in dict.fromkeys(groups)])
+            readings = {how: (None if "whole" in how else net.view, blocks) for how, blocks in READINGS.items()}
+        for how, (view, blocks) in readings.items():
+            windowed = replace(net, view=view)
+            features[kind + how] = backbone.patch_features(windowed, images, blocks=blocks, progress=True).numpy()
+    return features
 
 
 def read(x: np.ndarray, y: np.ndarray, test_x: np.ndarray, test: tuple, n: int) -> tuple[dict, int]:
-    """({way of reading: confusion matrices}, steps of the logistic regression)."""
+    """({reader: one confusion matrix per scene or tile, [T, n, n + 1]}, steps of the logistic regression)."""
     truth, groups = test[1:]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # the steps are kept: 500 means that it was cut off
         probe = evaluate.linear_probe(x, y, samples=20_000)
-    found = {"linear probe": tables(truth, evaluate.predict(probe, test_x), groups, n)}
+    answers = {"linear probe": evaluate.predict(probe, test_x)}
     clusters = cluster.kmeans(x, n)
     names = cluster.names(y, evaluate.predict(clusters, x), n, n)
-    found["k-means"] = tables(truth, evaluate.apply_match(evaluate.predict(clusters, test_x), names), groups, n)
+    answers["k-means"] = evaluate.apply_match(evaluate.predict(clusters, test_x), names)
     rows, labels = x.reshape(-1, x.shape[-1]), y.ravel()
     bank = np.random.default_rng(0).choice(len(rows), min(10_000, len(rows)), replace=False)
     third = np.s_[:, :, ::3]
     near = evaluate.knn_predict(rows[bank], labels[bank], test_x[third], n_classes=n)
-    return {**found, "k-NN": tables(truth[third], near, groups, n)}, int(probe[-1].n_iter_.max())
+    tables = {reader: evaluate.confusions_by_group(truth, answer, groups, n) for reader, answer in answers.items()}
+    tables["k-NN"] = evaluate.confusions_by_group(truth[third], near, groups, n)
+    return tables, int(probe[-1].n_iter_.max())
 
 
-def summary(found: dict[str, dict[str, np.ndarray]]) -> dict:
+def summary(tables: dict[str, dict[str, np.ndarray]]) -> dict[str, list[float]]:
     """mIoU with its interval, and paired differences to raw colour, to the random ViT and to the whole crop."""
-    kept = {}
-    for name, ways in found.items():
+    values = {}
+    for name, readers in tables.items():
         net, _, how = name.partition(", ")
         rivals = {"raw colour", "random", "random, whole", f"{net}, whole", net, f"random, {how}"} - {name}
-        for way, one in ways.items():
-            kept[f"{way} | {name}"] = [evaluate.scores(one.sum(0))["miou"], *evaluate.bootstrap(one)]
-            for rival in sorted(rivals & found.keys() if net == "embedded" else ()):
-                kept[f"{way} | {name} - {rival}"] = list(evaluate.bootstrap_difference(one, found[rival][way]))
-    return {key: [round(float(v), 4) for v in value] for key, value in kept.items()}
+        for reader, table in readers.items():
+            values[f"{reader} | {name}"] = evaluate.with_interval(table)
+            for rival in sorted(rivals & tables.keys() if net == "embedded" else ()):
+                values[f"{reader} | {name} - {rival}"] = evaluate.bootstrap_difference(table, tables[rival][reader])
+    return {key: [round(float(v), 4) for v in value] for key, value in values.items()}
 
 
 def main() -> int:
@@ -116,12 +113,13 @@ def main() -> int:
     asked = parser.parse_args()
     train, test, n = splits(asked.data)
     train_x, test_x = (descriptions(asked.data, part[0]) for part in (train, test))
-    found, steps = {}, {}
+    tables, steps = {}, {}
     for name in tqdm(train_x, desc="reading"):
-        found[name], steps[name] = read(train_x[name], train[1], test_x[name], test, n)
-        kept = {"data": asked.data, "miou": summary(found), "steps of the probe": steps}
-        asked.out.write_text(json.dumps(kept, indent=1) + "\n", encoding="utf8")  # what is measured so far
-    for key, (value, low, high) in kept["miou"].items():
+        tables[name], steps[name] = read(train_x[name], train[1], test_x[name], test, n)
+        results = {"data": asked.data, "miou": summary(tables), "steps of the probe": steps}
+        with complete_or_absent(asked.out) as part:  # what is measured so far
+            part.write_text(json.dumps(results, indent=1) + "\n", encoding="utf8")
+    for key, (value, low, high) in results["miou"].items():
         print(f"{key}: {value:.3f} [{low:.3f}, {high:.3f}]")
     return 0
 
