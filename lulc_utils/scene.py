@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 from rasterio.crs import CRS
-from rasterio.transform import array_bounds
+from rasterio.transform import Affine, array_bounds
 from rasterio.warp import transform_bounds
 from rasterio.windows import Window
 from rasterio.windows import transform as window_transform
@@ -47,13 +47,13 @@ class Scene:
     source: str
     labels: np.ndarray | None = None
     classes: tuple[LandCover, ...] = ()
-    transform: object | None = None
+    transform: Affine | None = None
     crs: CRS | None = None
     date: datetime.date | None = None
     nodata: float | None = None
     group: str = ""
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if self.pixels.ndim != 3:
             raise ValueError(f"Scene '{self.name}': pixels must be (bands, rows, cols), not {self.pixels.shape}.")
         if len(self.bands) != len(self.pixels):
@@ -116,10 +116,10 @@ class Scene:
                 f"Scene '{self.name}' is {self.height} x {self.width} pixels; a crop of {height} x {width} "
                 f"at row {row}, column {col} does not fit."
             )
-        here = np.s_[..., row : row + height, col : col + width]
+        inside = np.s_[..., row : row + height, col : col + width]
         moved = self.transform and window_transform(Window(col, row, width, height), self.transform)
-        labels = None if self.labels is None else self.labels[here]
-        return replace(self, pixels=self.pixels[here], labels=labels, transform=moved)
+        labels = None if self.labels is None else self.labels[inside]
+        return replace(self, pixels=self.pixels[inside], labels=labels, transform=moved)
 
     def middle(self, height: int, width: int | None = None) -> Scene:
         """A part of this size from the middle, square without a width; ValueError when the scene is smaller."""
@@ -162,9 +162,9 @@ def labels_from_colors(rgb: np.ndarray, table: dict[str, int], *, allow_other: b
     labels = np.full(packed.shape, UNLABELLED, np.uint8)
     other = np.ones(packed.shape, bool)
     for color, label in table.items():
-        here = packed == int(color.lstrip("#"), 16)
-        labels[here] = label
-        other &= ~here
+        same = packed == int(color.lstrip("#"), 16)
+        labels[same] = label
+        other &= ~same
     if not allow_other and other.any():
         colors, counts = np.unique(packed[other], return_counts=True)
         more = f" (and {len(colors) - 1} other colours)" if len(colors) > 1 else ""
