@@ -33,7 +33,7 @@ COMMANDS = {
     "doctor": Command("doctor", "look at this environment and say how to fix what does not fit"),
     "demo": Command("demo", "draw a simulated scene and map it: scene.tif, map.tif, map.png, map.html"),
     "data": Command("data.command", "list, fetch and verify the real data sets", "Stopped; complete files are kept."),
-    "place": Command("places", "read a place on Earth as a GeoTIFF: Sentinel-2 and ESA WorldCover"),
+    "place": Command("places.command", "read a place on Earth as a GeoTIFF: Sentinel-2 and ESA WorldCover"),
     "map": Command("mapping.command", "map a raster of your own with a saved model", CONTINUES),
     "dino": Command("dino", "train a backbone on aerial images without labels", CONTINUES),
     "contrastive": Command("contrastive.command", "train a U-Net on satellite images with no or few labels", CONTINUES),

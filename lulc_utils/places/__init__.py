@@ -23,7 +23,7 @@ web          what may be opened, and how long a server is waited for
 from lulc_utils.legends import WORLDCOVER_CLASSES
 from lulc_utils.places.box import around, parse_bbox
 from lulc_utils.places.choose import choose
-from lulc_utils.places.command import add_options, main, run
+from lulc_utils.places.command import add_options, run
 from lulc_utils.places.read import ASSETS, Grid
 from lulc_utils.places.reflectance import scale_and_offset
 from lulc_utils.places.scenes import open_place, place
@@ -41,7 +41,6 @@ __all__ = [
     "add_options",
     "around",
     "choose",
-    "main",
     "open_place",
     "parse_bbox",
     "place",

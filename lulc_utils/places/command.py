@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 
-from lulc_utils import data, raster
+from lulc_utils import raster
 from lulc_utils.places.box import around
 from lulc_utils.places.scenes import place
 from lulc_utils.places.search import CATALOGUE, COLLECTION
@@ -39,7 +38,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--quiet", action="store_true", help="no progress bar and no report")
 
 
-def run(options: argparse.Namespace) -> int:
+def run(options: argparse.Namespace) -> None:
     """Read the place and write it. ValueError, DataUnavailable, ModuleNotFoundError: as `place`."""
     o = options
     if not Path(o.out).parent.is_dir():
@@ -52,21 +51,3 @@ def run(options: argparse.Namespace) -> int:
     raster.write_scene(scene, o.out)
     if not o.quiet:
         print(f"{o.out}: {scene.height} x {scene.width} pixels of 10 m, {scene.crs}; {scene.source}")
-    return 0
-
-
-def main(arguments: list[str] | None = None) -> int:
-    """Run the command line; returns the exit status."""
-    parser = argparse.ArgumentParser("python -m lulc_utils place")
-    add_options(parser)
-    try:
-        return run(parser.parse_args(arguments))
-    except ValueError as error:
-        print(error, file=sys.stderr)
-        return 2
-    except (data.DataUnavailable, ModuleNotFoundError, OSError) as error:
-        print(error, file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("Stopped; nothing was written.", file=sys.stderr)
-        return 130

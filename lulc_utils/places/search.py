@@ -6,7 +6,7 @@ import json
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from lulc_utils import data
 from lulc_utils.places import web
@@ -14,7 +14,8 @@ from lulc_utils.places.box import checked_bbox, checked_dates
 from lulc_utils.places.choose import day_of, share_of
 
 if TYPE_CHECKING:
-    from pystac import Item
+    from pystac import Item, STACObject
+    from pystac.link import HREF
     from pystac_client import Client
     from pystac_client.stac_api_io import StacApiIO
 
@@ -82,11 +83,11 @@ def _reader(catalogue: str) -> type[StacApiIO]:
     from pystac_client.stac_api_io import StacApiIO
 
     class WebOnly(StacApiIO):
-        def read_text(self, source, *args, **kwargs) -> str:
+        def read_text(self, source: HREF, *args: Any, **kwargs: Any) -> str:
             web.check_web(getattr(source, "href", source), catalogue)
             return super().read_text(source, *args, **kwargs)
 
-        def stac_object_from_dict(self, d, *args, **kwargs):
+        def stac_object_from_dict(self, d: dict[str, Any], *args: Any, **kwargs: Any) -> STACObject:
             if not str(d.get("stac_version")).startswith("1."):  # for older ones pystac opens what they name
                 raise data.DataUnavailable(f"The catalogue {catalogue} is older than STAC 1.0; use a newer one.")
             return super().stac_object_from_dict(d, *args, **kwargs)

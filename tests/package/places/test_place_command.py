@@ -1,14 +1,13 @@
 """A place named in a string, and the command line."""
 
 import datetime
-import subprocess
-import sys
 
 import numpy as np
 import pytest
 from served import BOX, get, make_item, write, write_worldcover
 
 from lulc_utils import places, raster
+from lulc_utils.cli import main
 
 
 def test_a_box_in_a_string_is_read_once_and_kept(server, tmp_path):
@@ -54,22 +53,17 @@ def test_command_line_writes_a_whole_place_or_nothing(server, tmp_path, capsys):
     box = ["--bbox", *map(str, BOX), "--dates", "2023-06-01/2023-08-31"]
     local = ["--catalogue", server.url, "--worldcover", server.url + "/wc_{tile}.tif", "--out", str(out)]
     server.fail = {"/A/B12.tif": 1000}
-    assert places.main([*box, *local, "--quiet"]) == 1
+    assert main(["place", *box, *local, "--quiet"]) == 1
     assert "could not be read in 3 tries" in capsys.readouterr().err
     assert sorted(p.name for p in tmp_path.iterdir()) == ["web"], "nothing half-written"
     server.fail = {}
-    assert places.main([*box, *local]) == 0
+    assert main(["place", *box, *local]) == 0
     assert "pixels of 10 m, EPSG:32632; Sentinel-2 (A), 2023-07-01" in capsys.readouterr().out
     scene = raster.read_scene(out, require_crs=True)
     assert scene.labels is not None and scene.valid.all() and scene.date == datetime.date(2023, 7, 1)
-    assert places.main([*box, *local, "--max-cloud", "1", "--quiet"]) == 2
+    assert main(["place", *box, *local, "--max-cloud", "1", "--quiet"]) == 2
     assert "more than 1 % cloud" in capsys.readouterr().err
-    assert places.main([*box, *local[:-1], str(tmp_path / "no" / "x.tif")]) == 2
+    assert main(["place", *box, *local[:-1], str(tmp_path / "no" / "x.tif")]) == 2
     square = ["--around", "45.015", "9.0275", "500", "--dates", "2023-07-01", "--no-labels", "--keep-clouds"]
-    assert places.main([*square, *local, "--quiet"]) == 0
+    assert main(["place", *square, *local, "--quiet"]) == 0
     assert raster.read_scene(out).labels is None and 50 <= raster.read_scene(out).width <= 54
-
-
-def test_help():
-    done = subprocess.run([sys.executable, "-m", "lulc_utils.places", "--help"], capture_output=True, text=True)
-    assert done.returncode == 0 and "--bbox W S E N" in done.stdout and "--max-cloud" in done.stdout
