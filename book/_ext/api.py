@@ -35,18 +35,16 @@ def modules() -> list[str]:
         "contracts"
     ]
     names = []
-    for layer in reversed(contract["layers"]):
-        name = layer.strip("()")
-        if importlib.util.find_spec(f"lulc_utils.{name}"):
-            module = importlib.import_module(f"lulc_utils.{name}")
-            names += [name, *(f"{name}.{inner}" for inner in apart(module))]
+    for name in reversed(contract["layers"]):
+        names += [name, *(f"{name}.{inner}" for inner in apart(importlib.import_module(f"lulc_utils.{name}")))]
     return names
 
 
 def apart(package) -> list[str]:
-    """Modules of a package that offer what the package itself does not hand on."""
+    """Modules of a package that offer what the package itself does not hand on; not its command."""
     handed_on = {thing for _, thing in public(package)}
-    inner = [m.name for m in pkgutil.iter_modules(getattr(package, "__path__", [])) if not m.name.startswith("_")]
+    inner = [m.name for m in pkgutil.iter_modules(getattr(package, "__path__", []))]
+    inner = [name for name in inner if not name.startswith("_") and name != "command"]
     offered = {name: public(importlib.import_module(f"{package.__name__}.{name}")) for name in inner}
     return [name for name, things in offered.items() if things and not handed_on & {thing for _, thing in things}]
 

@@ -124,7 +124,7 @@ def datasets(entries: dict[str, dict]) -> str:
         sections.append(
             f"(dataset-{name})=\n## `{name}`: {entry['title']}\n\n{entry['about'].strip()}\n\n"
             f"**Licence.** {entry['licence'].strip()}\n\n**Cite.** {entry['citation'].strip()}\n\n"
-            f"**Get it.** `python -m lulc_utils.data fetch {name}` ({entry['files']} files, {size}), "
+            f"**Get it.** `python -m lulc_utils data fetch {name}` ({entry['files']} files, {size}), "
             f"from <{entry['homepage']}>.\n"
         )
     return "\n".join(rows) + "\n\n" + "\n".join(sections)
