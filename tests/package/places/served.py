@@ -116,13 +116,15 @@ def make_item(
         west, south, east, north = transform_bounds("EPSG:4326", f"EPSG:{epsg}", *BOX)
         corner = (round((west + east) / 40) * 20 - size * 5, round((south + north) / 40) * 20 + size * 5)
     assets, extra = {}, props.pop("bands_say", {"scale": 0.0001, "offset": -0.1})
+    fields = {}
+    for pixel in (10, 20):
+        steps = pixel * (np.arange(size * 10 // pixel) + 0.5)
+        x, y = np.meshgrid(corner[0] + steps, corner[1] - steps)
+        fields[pixel] = numbers_at(x, y, f"EPSG:{epsg}", base)
     for k, (band, key) in enumerate(places.ASSETS.items()):
         pixel = 10 if band in ("B02", "B03", "B04", "B08") else 20
-        n = size * 10 // pixel
-        x = corner[0] + pixel * (np.arange(n) + 0.5)[None].repeat(n, 0)
-        y = corner[1] - pixel * (np.arange(n) + 0.5)[:, None].repeat(n, 1)
         path = server.folder / name / f"{band}.tif"
-        write(path, np.rint(numbers_at(x, y, f"EPSG:{epsg}", base + 100 * k)).astype(np.uint16), epsg, corner, pixel)
+        write(path, np.rint(fields[pixel] + 100 * k).astype(np.uint16), epsg, corner, pixel)
         assets[key] = {"href": f"{server.url}/{name}/{band}.tif", "raster:bands": [{"nodata": 0, **extra}]}
     classes = np.full((size // 2, size // 2), 4, np.uint8) if scl is None else scl
     write(server.folder / name / "SCL.tif", classes, epsg, corner, 20)
