@@ -1,18 +1,18 @@
 """Chapter 4 at full size: inputs, methods, labels, encodings, injections, distillation; US sites and EuroSAT.
 
-    python scripts/measure/ch4_pseudo_labels.py run [PART ...]     what is not done yet, most wanted first
-    python scripts/measure/ch4_pseudo_labels.py collect            writes book/measured/pseudo_label_grid.json
+    python scripts/measure/ch4_pseudo_labels.py run        what is not done yet, most wanted first
+    python scripts/measure/ch4_pseudo_labels.py collect    writes book/measured/pseudo_label_grid.json
 
-A job is five trainings at once; its scores are appended to a file when it is done, so a stopped run continues, and
-`collect` may be called at any time. Repeat r draws new grounds, new labels and a new start. Nothing is chosen with
-these numbers: steps, threshold and strength of the views were chosen on other seeds (a million and more).
+A job is five trainings at once; their scores are kept (jobs.py), and `collect` may be called at any time. Repeat r
+draws new grounds, new labels and a new start. Nothing is chosen with these numbers: steps, threshold and strength of
+the views were chosen on other seeds (a million and more).
 """
 
 from __future__ import annotations
 
-import json
+import argparse
 import sys
-import time
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -21,14 +21,15 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from ch4_worlds import US_WORLDS, WORLDS
+from jobs import Jobs
 
 from lulc_utils import evaluate, results
 from lulc_utils import pseudo_labels as pl
+from lulc_utils.cli import exit_status
 from lulc_utils.pseudo_labels import metadata as md
 
 ROOT = Path(__file__).resolve().parents[2]
-KEPT = ROOT / "_build" / "pseudo_label_grid.jsonl"
-NAME = "pseudo_label_grid"
+KEPT = Jobs(ROOT / "_build" / "pseudo_label_grid")
 REPEATS = range(5)
 LABELS = 64  # per class
 
@@ -73,9 +74,10 @@ class Job(NamedTuple):
     world: str = "simulated"
     change: str = ""
 
-    def key(self, repeat: int) -> str:
-        """The name of one repeat in the file of finished ones."""
-        return f"{self.part}|{self.name}|{repeat}"
+    @property
+    def key(self) -> str:
+        """The name under which it is kept."""
+        return f"{self.part}, {self.name}"
 
 
 def jobs() -> list[Job]:
@@ -92,7 +94,7 @@ def jobs() -> list[Job]:
     ]
 
 
-def train(job: Job, repeats: list[int]) -> list[dict]:
+def train(job: Job, repeats: Sequence[int] = REPEATS) -> list[dict]:
     """Train repeats together; accuracy (mean over classes) on every domain, of the student and any teacher."""
     world, classes = WORLDS[job.world]
     rows, tests = zip(*map(world, repeats), strict=True)
@@ -122,54 +124,28 @@ def scored(job: Job, settings: pl.Settings, trained: pl.Trained, tests: dict, cl
     return record
 
 
-def finished() -> dict[str, dict]:
-    """Records of the repeats that are done, by key."""
-    if not KEPT.exists():
-        return {}
-    return {r["key"]: r for r in map(json.loads, KEPT.read_text(encoding="utf8").splitlines())}
-
-
-def run(parts: list[str]) -> None:
-    """Do what is not done."""
-    KEPT.parent.mkdir(parents=True, exist_ok=True)
-    done = finished()
-    for job in (j for j in jobs() if not parts or j.part in parts):
-        repeats = [r for r in REPEATS if job.key(r) not in done]
-        if not repeats:
-            continue
-        start = time.time()
-        records = train(job, repeats)
-        with KEPT.open("a", encoding="utf8") as file:
-            for repeat, record in zip(repeats, records, strict=True):
-                kept = {"key": job.key(repeat), "job": job._asdict() | {"repeat": repeat}, **record}
-                file.write(json.dumps(kept) + "\n")
-        means = {d: round(np.mean([r["score"][d] for r in records]).item(), 3) for d in records[0]["score"]}
-        print(f"{job.part}, {job.name}: {means} ({time.time() - start:.0f} s)", flush=True)
-
-
 # ------------------------------------------------------------------------------------------------------ tables
 
 
 class Grid:
-    """Finished repeats, and tables of them: means with intervals; differences are paired by repeat."""
+    """The records of finished jobs, and tables of them: means with intervals; differences are paired by repeat."""
 
-    def __init__(self, records: list[dict]) -> None:
-        self.records = records
+    def __init__(self) -> None:
+        self.records = {job: KEPT.load(job.key) for job in jobs() if KEPT.path(job.key).exists()}
 
-    def of(self, part: str) -> list[dict]:
-        """The records of one part."""
-        return [r for r in self.records if r["job"]["part"] == part]
+    def of(self, part: str) -> dict[Job, list[dict]]:
+        """The records of one part, a list of repeats for each job."""
+        return {job: repeats for job, repeats in self.records.items() if job.part == part}
 
-    def values(self, part: str, name: str, domain: str, what: str = "score") -> dict[int, float]:
-        """{repeat: score} of one job."""
-        mine = [r for r in self.of(part) if r["job"]["name"] == name and domain in r[what]]
-        return {r["job"]["repeat"]: r[what][domain] for r in mine}
+    def values(self, part: str, name: str, domain: str, what: str = "score") -> list[float]:
+        """The scores of one job, one for each repeat."""
+        return [r[what][domain] for job, rs in self.of(part).items() for r in rs if job.name == name]
 
     def table(self, part: str, what: str = "score") -> dict:
         """{name: {domain: (mean, low, high)}} of a part."""
-        domains = {r["job"]["name"]: list(r[what]) for r in self.of(part) if r[what]}
+        domains = {job.name: list(repeats[0][what]) for job, repeats in self.of(part).items() if repeats[0][what]}
         return {
-            name: {d: evaluate.mean_interval(list(self.values(part, name, d, what).values())) for d in own}
+            name: {d: evaluate.mean_interval(self.values(part, name, d, what)) for d in own}
             for name, own in domains.items()
         }
 
@@ -177,10 +153,10 @@ class Grid:
         """{row: {domain: (mean, low, high) of a - b}} of pairs {row: (a, b)}, b of `base_part` if it is another."""
         gains: dict = {}
         for row, (a, b) in pairs.items():
-            for domain in dict.fromkeys(d for r in self.of(part) for d in r["score"]):
+            for domain in dict.fromkeys(d for repeats in self.of(part).values() for d in repeats[0]["score"]):
                 x, y = self.values(part, a, domain), self.values(base_part or part, b, domain)
-                if both := [x[repeat] - y[repeat] for repeat in x if repeat in y]:
-                    gains.setdefault(row, {})[domain] = evaluate.mean_interval(both)
+                if x and y:
+                    gains.setdefault(row, {})[domain] = evaluate.mean_interval(np.subtract(x, y))
         return gains
 
 
@@ -225,24 +201,28 @@ def simulated_tables(grid: Grid) -> dict:
 
 def histories(grid: Grid) -> dict:
     """Diagnostics over training, mean of the repeats, of every method with and without a metadata teacher."""
-    runs: dict = {}
-    for r in grid.of("methods"):
-        if r["job"]["given"] in (PLAIN, LED) and r["job"]["method"] != "supervised":
-            runs.setdefault(r["job"]["name"], []).append(r["history"])
     names = ("pseudo_accuracy", "accepted_accuracy", "mask")
     tables = {}
-    for job, mine in runs.items():
-        values = {n: np.array([[record[n] for record in run] for run in mine], float) for n in names}  # None: NaN
-        tables[job] = {"step": [r["step"] for r in mine[0]]} | {n: v.mean(0).tolist() for n, v in values.items()}
+    for job, repeats in grid.of("methods").items():
+        if job.given in (PLAIN, LED) and job.method != "supervised":
+            runs = [repeat["history"] for repeat in repeats]
+            values = {n: np.array([[record[n] for record in run] for run in runs], float) for n in names}  # None: NaN
+            tables[job.name] = {"step": [record["step"] for record in runs[0]]}
+            tables[job.name] |= {n: v.mean(0).tolist() for n, v in values.items()}
     return tables
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """The command line; returns the exit code."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("command", choices=("run", "collect"), help="do the jobs that are left; write the results")
+    if parser.parse_args(arguments).command == "run":
+        todo = {job.key: partial(train, job) for job in jobs()}
+        return exit_status(lambda: KEPT.run(todo), "Stopped; the same command continues with the job it was at.")
+    path = ROOT / "book" / "measured" / "pseudo_label_grid.json"
+    return exit_status(lambda: results.save(path, "pseudo_label_grid", collect(Grid())))
 
 
 if __name__ == "__main__":
     torch.set_num_threads(1)  # these networks are small: more threads only wait
-    if sys.argv[1:2] == ["run"]:
-        run(sys.argv[2:])
-    elif sys.argv[1:] == ["collect"]:
-        tables = collect(Grid(list(finished().values())))
-        results.save(ROOT / "book" / "measured" / f"{NAME}.json", NAME, tables)
-    else:
-        sys.exit(__doc__)
+    sys.exit(main())
