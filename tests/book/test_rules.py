@@ -21,7 +21,6 @@ LINES_OF_A_FILE, LINES_OF_A_BODY, LINES_OF_A_CELL, COLUMNS, MEDIAN, DEFINITIONS,
 TO_DO = {
     "test_no_file_is_long",
     "test_no_body_of_a_function_is_long",
-    "test_public_functions_have_types",
     "test_few_arguments_and_no_private_names_of_other_modules",
     "test_cells_are_short_and_narrow[00_start_here]",
     "test_cells_are_short_and_narrow[01_dino_features]",
