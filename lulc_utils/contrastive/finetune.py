@@ -61,8 +61,8 @@ def finetune(
     images: np.ndarray | torch.Tensor,
     labels: np.ndarray,
     classes: int,
-    settings: Finetuning | None = None,
-    saving: Saving | None = None,
+    settings: Finetuning = Finetuning(),
+    saving: Saving = Saving(),
     *,
     bands: Sequence[str] | None = None,
     device: str | torch.device = "cpu",
@@ -76,7 +76,7 @@ def finetune(
 
     Records hold step, loss and lr; otherwise as `pretrain`.
     """
-    s, device = settings or Finetuning(), checked_device(device)
+    s, device = settings, checked_device(device)
     images, bands = images_and_bands(images, bands or (model and model.bands), s.crop)
     labels = np.asarray(labels)
     _check_labels(images, labels, classes, model)

@@ -77,8 +77,8 @@ class Projection(nn.Module):
 
 def pretrain(
     images: np.ndarray | torch.Tensor | Sequence[Scene],
-    settings: Pretraining | None = None,
-    saving: Saving | None = None,
+    settings: Pretraining = Pretraining(),
+    saving: Saving = Saving(),
     *,
     bands: Sequence[str] | None = None,
     device: str | torch.device = "cpu",
@@ -94,7 +94,7 @@ def pretrain(
     A record holds step, loss, matched (the share of points nearest to their partner) and lr. A step depends on the
     weights, the seed and its number only, so a resumed run equals an unbroken one. ValueError says what does not fit.
     """
-    s, device = settings or Pretraining(), checked_device(device)
+    s, device = settings, checked_device(device)
     images, bands = images_and_bands(images, bands, s.crop)
     # The network, and behind it a projection that the loss may spoil; of the two only the network is kept.
     net = fresh(bands, images, s.seed) if model is None else copy.deepcopy(model)

@@ -16,7 +16,7 @@ from lulc_utils.pseudo_labels.loss import Batch, Pseudo, objective
 from lulc_utils.pseudo_labels.network import MetadataTransformer, start_networks
 from lulc_utils.pseudo_labels.rules import State, find_method, start_state
 from lulc_utils.pseudo_labels.settings import Settings
-from lulc_utils.training import Run, Saving, cosine_schedule
+from lulc_utils.training import Run, Saving, checked_device, cosine_schedule
 
 
 class Trained(NamedTuple):
@@ -45,7 +45,7 @@ def train(
     hidden truth pseudo_accuracy (of all) and accepted_accuracy (weighted; None where none is accepted). Each but lr
     is the mean since the last record. ValueError says what does not fit.
     """
-    pool = make_pool(labelled, unlabelled, classes, settings)
+    device, pool = checked_device(device), make_pool(labelled, unlabelled, classes, settings)
     teacher, student = start_networks(torch.cat([pool.x, pool.x_u]), classes, settings)
     networks = nn.ModuleList([teacher] if student is None else [teacher, student]).to(device)
     draw = partial(draw_batch, pool, settings, mean=teacher.mean, std=teacher.std)

@@ -59,14 +59,13 @@ class Run:
     def __init__(
         self,
         settings: Any,
-        saving: Saving | None,
+        saving: Saving,
         parts: dict[str, Any],
         *,
         device: str | torch.device = "cpu",
         about: dict[str, Any] | None = None,
     ):
-        self.parts, self.records, self.step = parts, [], 0
-        self.saving = saving = saving or Saving()
+        self.parts, self.records, self.step, self.saving = parts, [], 0, saving
         same = {**asdict(settings), **(about or {})}
         self.total = same.pop("steps")
         self.same = json.loads(json.dumps(same))  # tuples become lists, as they will be in the checkpoint

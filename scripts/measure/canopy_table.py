@@ -70,9 +70,9 @@ def canopy(sun: float, leaf_angle: float, lai: float, chlorophyll: float, brown:
 def terms(weights: np.ndarray, *traits: float) -> np.ndarray:
     """A, T and D in every band, [3, 10]."""
     names = "tss too tsstoo rdd tdd rsd tsd rdo tdo rso rsos rsod rddt rsdt rdot rsodt rsost rsot".split()
-    found = dict(zip(names, canopy(*traits, factor="ALLALL", rsoil0=np.full(2101, 0.1)), strict=False))
-    down_and_up = (found["tss"] + found["tsd"]) * found["tdo"] + found["tsd"] * found["too"] + found["tsstoo"]
-    return np.stack([weights @ np.broadcast_to(t, 2101) for t in (found["rso"], down_and_up, found["rdd"])])
+    fluxes = dict(zip(names, canopy(*traits, factor="ALLALL", rsoil0=np.full(2101, 0.1)), strict=False))
+    down_and_up = (fluxes["tss"] + fluxes["tsd"]) * fluxes["tdo"] + fluxes["tsd"] * fluxes["too"] + fluxes["tsstoo"]
+    return np.stack([weights @ np.broadcast_to(t, 2101) for t in (fluxes["rso"], down_and_up, fluxes["rdd"])])
 
 
 def table(weights: np.ndarray) -> np.ndarray:

@@ -74,7 +74,7 @@ def test_pretraining_learns_to_match_and_says_so(tmp_path):
 
 def test_pretraining_takes_dates_and_scenes():
     images, _ = field(dates=3)
-    assert pretrain(images, None, steps=2, points=8).history
+    assert co.pretrain(images, co.Pretraining(steps=2, crop=16, points=8)).history
     scenes = [Scene(f"s{i}", x[0], ("a", "b", "c", "d"), "drawn") for i, x in enumerate(images)]
     ours = pretrain(scenes, steps=2, points=8)
     assert ours.model.bands == ("a", "b", "c", "d")
