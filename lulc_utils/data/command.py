@@ -82,7 +82,7 @@ def print_verify(options: argparse.Namespace) -> int:
         if state != "ok":
             print(f"{state:<8} {file}")
     if parts := leftovers(options.name):
-        print(f"{len(parts)} half-written files of a fetch that is running or was killed; the next fetch removes them.")
+        print(f"{len(parts)} half-written, by a fetch that is running or was killed; the next fetch cleans up.")
     good = sum(state == "ok" for state in states.values())
     print(f"{options.name}: {good} of {len(states)} files are complete and correct.")
     return int(good < len(states))

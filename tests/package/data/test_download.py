@@ -179,7 +179,7 @@ def test_what_a_killed_fetch_left_is_mentioned_and_removed_by_the_next(tiny, cap
     process.communicate()
     assert len(data.leftovers("tiny")) == 2
     assert main(["data", "verify", "tiny"]) == 1
-    assert "2 half-written files of a fetch that is running or was killed" in capsys.readouterr().out
+    assert "2 half-written, by a fetch that is running or was killed" in capsys.readouterr().out
     tiny.moods = {}
     fetch()
     assert on_disk() == FILES and data.leftovers("tiny") == []
