@@ -25,8 +25,8 @@ SHORT_NAMES = {
     "dinov3_vitl16_sat": "vit_large_patch16_dinov3.sat493m",
 }
 EMBEDDED = {"img_size": 96, "patch_size": 8, "embed_dim": 192, "depth": 6, "num_heads": 3}
-EMBEDDED_VIEW = 80  # side of the views that it is trained on, in pixels; files say so themselves
-OVERLAP = 2  # patches that the windows of a backbone with a view share with their neighbours, at least
+EMBEDDED_VIEW = 80  # side in pixels of the views it was trained on; a weights file states its own
+OVERLAP = 2  # patches that neighbouring windows of a backbone with a view share, at least
 EMBEDDED_FILE = Path(__file__).parents[1] / "weights" / "embedded.safetensors"
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))  # mean and standard deviation of RGB in 0..1
 
@@ -72,7 +72,7 @@ def load(
 
     ValueError: unknown name, or a file that does not hold this model. FileNotFoundError: no such file, or the
     embedded weights are not shipped. RuntimeError: the hub or the device cannot be reached. Without a network the
-    hub's client retries for about a minute before that; HF_HUB_OFFLINE=1 in the environment spares the wait.
+    hub's client retries for about a minute before that; HF_HUB_OFFLINE=1 in the environment avoids the wait.
     """
     if torch.device(device).type == "cuda" and not torch.cuda.is_available():
         raise RuntimeError("There is no CUDA device; use device='cpu'.")

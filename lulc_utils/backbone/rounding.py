@@ -18,7 +18,7 @@ from torch.overrides import TorchFunctionMode
 
 def multiplies_bf16(device: torch.device | str) -> bool:
     """Whether the device multiplies bf16 matrices fast; for a processor, as oneDNN answers."""
-    return torch.device(device).type != "cpu" or torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    return torch.device(device).type != "cpu" or torch.ops.mkldnn._is_mkldnn_bf16_supported()  # noqa: SLF001
 
 
 def bf16(device: torch.device | str) -> AbstractContextManager:
@@ -31,8 +31,8 @@ class RoundedFactors(TorchFunctionMode):
     """Linear layers and convolutions with all factors rounded to bf16; products, sums and results are fp32.
 
     A little more exact than autocast, which also rounds the results and multiplies attention in bf16. For inference:
-    no gradient passes the rounding as autocast would pass it. The weights are rounded at every call, which costs
-    next to nothing beside the product when a batch holds a few hundred tokens.
+    gradients do not pass the rounding, as they would pass autocast. The weights are rounded at every call, which costs
+    little compared with the product once a batch holds a few hundred tokens.
     """
 
     def __torch_function__(

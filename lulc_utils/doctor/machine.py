@@ -1,4 +1,4 @@
-"""Device, threads, folders, data sets and weights: everything besides the packages that a chapter needs."""
+"""Device, threads, folders, data sets and weights: what a chapter needs apart from the packages."""
 
 from __future__ import annotations
 

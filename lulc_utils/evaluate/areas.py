@@ -1,4 +1,4 @@
-"""How large is each class, and how good is the map, from a random sample of places that somebody looked at.
+"""How large is each class, and how good is the map, from a random sample of places that a person has labelled.
 
 Counting the pixels of a map gives the wrong area: what is missed and what is claimed falsely rarely cancel. A
 stratified random sample with reference labels corrects the area and says how uncertain it is. Strata are the classes

@@ -25,7 +25,7 @@ def match(confusion: np.ndarray) -> np.ndarray:
 def match_many(confusion: np.ndarray) -> np.ndarray:
     """Many-to-one: every cluster gets its most frequent class, [clusters] uint8; UNLABELLED when empty.
 
-    Same input as `match`. It flatters as clusters grow in number, so say which of the two a score used.
+    Same input as `match`. It flatters more the more clusters there are, so say which of the two a score used.
     """
     counts = np.asarray(confusion)[:, :-1]
     return np.where(counts.any(0), counts.argmax(0), UNLABELLED).astype(np.uint8)

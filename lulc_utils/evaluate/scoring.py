@@ -24,7 +24,7 @@ def patch_labels(labels: np.ndarray, patch: int) -> np.ndarray:
         raise ValueError(f"The patch size must be at least 1 pixel, not {patch}.")
     height, width = labels.shape[-2:]
     edge = [(0, 0)] * (labels.ndim - 2) + [(0, -height % patch), (0, -width % patch)]
-    padded = np.pad(labels.astype(np.int16), edge, constant_values=-1)  # -1 is counted for nobody
+    padded = np.pad(labels.astype(np.int16), edge, constant_values=-1)  # -1 counts for no class
     grid = (*labels.shape[:-2], padded.shape[-2] // patch, patch, padded.shape[-1] // patch, patch)
     blocks = padded.reshape(grid)  # [..., h, p, w, p]
     values = np.unique(labels)  # ascending, so that UNLABELLED comes last and argmax prefers a class

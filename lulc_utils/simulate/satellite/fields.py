@@ -1,4 +1,4 @@
-"""The ground of a satellite scene: which class lies where, in which parcel, and what is special about each parcel.
+"""The ground of a satellite scene: which class lies where, in which parcel, and how parcels differ.
 
 Rivers, lakes, towns, forests and open land follow smooth noise; the rest is cut into fields. The ground has no date:
 the same one is seen in every season.

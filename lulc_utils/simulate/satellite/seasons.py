@@ -75,7 +75,7 @@ def season_day(day: float, latitude: float) -> float:
 def weather(climate: Climate, latitude: float, longitude: float, day: float, year: tuple = (0, 0)) -> Weather:
     """The climate at a place on a day of the year (1 to 366).
 
-    year  what is special about this one: (days by which everything is later, wetness to be added)
+    year  how this year differs: (days by which everything is later, extra moisture)
     """
     now = (season_day(day, latitude) - year[0]) % DAYS_PER_YEAR
     polewards = abs(latitude) - abs(climate.latitude)

@@ -43,7 +43,7 @@ CLOUD = (0.62, 0.61, 0.62, 0.63, 0.64, 0.65, 0.65, 0.66, 0.46, 0.34)
 _DRYING = (0.50, 0.50, 0.50, 0.50, 0.49, 0.49, 0.48, 0.48, 0.58, 0.64)  # share of light that full wetness takes away
 
 
-_TRAITS = ("leaf_angle", "lai", "chlorophyll", "brown", "water")  # axes of the canopy table beside the sun
+_TRAITS = ("leaf_angle", "lai", "chlorophyll", "brown", "water")  # axes of the canopy table besides the sun
 
 
 class Canopy(NamedTuple):
