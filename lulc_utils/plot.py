@@ -51,41 +51,6 @@ def black_where(mask: np.ndarray) -> np.ndarray:
     return np.repeat(np.where(mask, 0, 255).astype(np.uint8)[..., None], 3, -1)
 
 
-def points_with_bars(
-    axis: Axes, at: np.ndarray, value: np.ndarray, low: np.ndarray, high: np.ndarray, label: str
-) -> None:
-    """Values with their intervals, [n] each, in the color of the first method."""
-    style = {"fmt": MARKERS[0], "color": COLORS[0], "capsize": 3, "linestyle": "none", "label": label}
-    axis.errorbar(at, value, yerr=[value - low, high - value], **style)
-
-
-def curves(axis: Axes, lines: Mapping[str, Mapping], title: str, xlabel: str = "labelled points") -> None:
-    """Scores against a number on a logarithmic axis, a line for each way: `{way: {number: (value, low, high)}}`."""
-    for i, (way, values) in enumerate(lines.items()):
-        n, (value, low, high) = [*map(int, values)], np.array([*values.values()]).T
-        style = {"color": COLORS[i], "marker": MARKERS[i], "label": way}
-        spread = np.maximum([value - low, high - value], 0)
-        axis.errorbar(np.array(n) * 1.03**i, value, yerr=spread, capsize=2, **style)
-    axis.set(xscale="log", xticks=n, xlabel=xlabel, title=title)
-    axis.set_xticklabels(n)
-    axis.minorticks_off()
-
-
-def transitions(axis: Axes, table: np.ndarray, names: Sequence[str], largest: float) -> None:
-    """What became what, [K, K], as shades with numbers; the diagonal, what stayed, is left out.
-
-    largest   the value of the darkest shade
-    """
-    off = np.where(np.eye(len(table)), np.nan, table)
-    axis.imshow(off, cmap="Blues", vmin=0, vmax=largest)
-    for i, j in np.argwhere(off >= 0.5):
-        color = "white" if off[i, j] > 0.6 * largest else "black"
-        axis.text(j, i, f"{off[i, j]:.0f}", ha="center", va="center", fontsize=7, color=color)
-    axis.set(xticks=range(len(names)), yticks=range(len(names)))
-    axis.set_xticklabels(names, rotation=45, ha="right", fontsize=8)
-    axis.set_yticklabels(names, fontsize=8)
-
-
 def panels(pictures: Mapping[str, np.ndarray], columns: int = 4, size: float = 2.6) -> tuple[Figure, np.ndarray]:
     """Pictures side by side, each under its title: `{title: array}`. Returns (figure, flat array of axes)."""
     columns = min(columns, len(pictures))

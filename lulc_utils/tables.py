@@ -41,6 +41,13 @@ def measures(values: Mapping[str, Mapping[str, Interval]], caption: str, first: 
     return Table([first, "measure", "mean", "95 % interval"], rows, caption)
 
 
+def in_points(gains: Mapping[str, Mapping[str, Interval]], caption: str) -> Table:
+    """Differences of shares in points, a row for every what of `{what: {where: (value, low, high)}}`."""
+    places = list(next(iter(gains.values())))
+    rows = [[what, *(signed([100 * v for v in of[place]], 1) for place in places)] for what, of in gains.items()]
+    return Table(["points", *places], rows, caption)
+
+
 def data_or_notice(load: Callable[..., list], *arguments: object) -> list:
     """The scenes that `load(*arguments)` gives or, where the data cannot be had, a note to the reader and no scenes."""
     try:

@@ -13,6 +13,7 @@ settings    all that can be chosen about a training
 batches     samples, and the batch of one step
 train       the loop
 together    several repeats at once
+trial       one training with few labels on a table of places, and its accuracy
 """
 
 from lulc_utils.pseudo_labels.batches import Pool, Samples, draw_batch, few_per_class, forget, make_pool
@@ -43,10 +44,13 @@ from lulc_utils.pseudo_labels.rules import (
 from lulc_utils.pseudo_labels.settings import DISTANCES, INJECTIONS, METADATA, Settings
 from lulc_utils.pseudo_labels.together import train_together
 from lulc_utils.pseudo_labels.train import Trained, train
+from lulc_utils.pseudo_labels.trial import accuracy, train_few
 from lulc_utils.pseudo_labels.views import Strength, strong, weak
 from lulc_utils.training import Saving
 
 __all__ = [
+    "accuracy",
+    "train_few",
     "DISTANCES",
     "INJECTIONS",
     "METADATA",

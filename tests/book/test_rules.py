@@ -25,23 +25,16 @@ TO_DO = {
     "test_cells_are_short_and_narrow[00_start_here]",
     "test_cells_are_short_and_narrow[01_dino_features]",
     "test_cells_are_short_and_narrow[02_stego_clustering]",
-    "test_cells_are_short_and_narrow[03_contrastive_pretraining]",
-    "test_cells_are_short_and_narrow[04_metadata_pseudo_labels]",
     "test_most_cells_are_very_short[00_start_here]",
     "test_most_cells_are_very_short[01_dino_features]",
     "test_most_cells_are_very_short[02_stego_clustering]",
-    "test_most_cells_are_very_short[03_contrastive_pretraining]",
-    "test_most_cells_are_very_short[04_metadata_pseudo_labels]",
     "test_a_sentence_stands_between_cells[00_start_here]",
     "test_a_sentence_stands_between_cells[01_dino_features]",
     "test_a_sentence_stands_between_cells[02_stego_clustering]",
-    "test_a_sentence_stands_between_cells[03_contrastive_pretraining]",
-    "test_a_sentence_stands_between_cells[04_metadata_pseudo_labels]",
     "test_chapters_define_few_functions",
     "test_numbers_that_have_a_name_are_called_by_it[00_start_here]",
     "test_numbers_that_have_a_name_are_called_by_it[01_dino_features]",
     "test_numbers_that_have_a_name_are_called_by_it[02_stego_clustering]",
-    "test_numbers_that_have_a_name_are_called_by_it[03_contrastive_pretraining]",
 }
 
 each_chapter = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)

@@ -1,0 +1,98 @@
+"""Charts of scores and differences with their intervals; every interval is (value, low, high)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
+from matplotlib.patches import ConnectionPatch
+
+from lulc_utils.plot import COLORS, MARKERS
+from lulc_utils.scene import LandCover
+from lulc_utils.tables import Interval
+
+
+def points(axis: Axes, at: np.ndarray, value: np.ndarray, low: np.ndarray, high: np.ndarray, label: str) -> None:
+    """Values with their intervals, [n] each, in the color of the first method."""
+    style = {"fmt": MARKERS[0], "color": COLORS[0], "capsize": 3, "linestyle": "none", "label": label}
+    axis.errorbar(at, value, yerr=[value - low, high - value], **style)
+
+
+def curves(axis: Axes, lines: Mapping[str, Mapping], title: str, xlabel: str = "labelled points") -> None:
+    """Scores against a number on a logarithmic axis, a line for each way: `{way: {number: (value, low, high)}}`."""
+    for i, (way, values) in enumerate(lines.items()):
+        n, (value, low, high) = [*map(int, values)], np.array([*values.values()]).T
+        style = {"color": COLORS[i], "marker": MARKERS[i], "label": way}
+        spread = np.maximum([value - low, high - value], 0)
+        axis.errorbar(np.array(n) * 1.03**i, value, yerr=spread, capsize=2, **style)
+    axis.set(xscale="log", xticks=n, xlabel=xlabel, title=title)
+    axis.set_xticklabels(n)
+    axis.minorticks_off()
+
+
+def transitions(axis: Axes, table: np.ndarray, names: Sequence[str], largest: float) -> None:
+    """What became what, [K, K], as shades with numbers; the diagonal, what stayed, is left out.
+
+    largest   the value of the darkest shade
+    """
+    off = np.where(np.eye(len(table)), np.nan, table)
+    axis.imshow(off, cmap="Blues", vmin=0, vmax=largest)
+    for i, j in np.argwhere(off >= 0.5):
+        color = "white" if off[i, j] > 0.6 * largest else "black"
+        axis.text(j, i, f"{off[i, j]:.0f}", ha="center", va="center", fontsize=7, color=color)
+    axis.set(xticks=range(len(names)), yticks=range(len(names)))
+    axis.set_xticklabels(names, rotation=45, ha="right", fontsize=8)
+    axis.set_yticklabels(names, fontsize=8)
+
+
+def scatter(axis: Axes, x: np.ndarray, y: np.ndarray, kinds: Mapping[LandCover, np.ndarray]) -> None:
+    """Points [N] in the colors of their classes: `{class: which of the points, [N] bool}`."""
+    for marker, (kind, which) in zip(MARKERS[1:], kinds.items(), strict=False):
+        style = {"color": kind.color, "marker": marker, "edgecolors": "black", "linewidths": 0.3}
+        axis.scatter(x[which], y[which], s=14, label=kind.name, **style)
+
+
+def bands(axis: Axes, lines: Mapping[str, Mapping[float, Interval]]) -> None:
+    """Scores against a number on a logarithmic axis, the intervals as shaded bands: `{name: {number: interval}}`."""
+    for i, (name, values) in enumerate(lines.items()):
+        x, (value, low, high) = list(values), np.array([*values.values()]).T
+        axis.plot(x, value, color=COLORS[i], marker=MARKERS[i], markersize=4, label=name)
+        axis.fill_between(x, low, high, color=COLORS[i], alpha=0.12)
+    axis.set_xscale("log")
+    axis.set_xticks(x, [f"{number:g}" for number in x])
+    axis.minorticks_off()
+
+
+def differences(axis: Axes, kinds: Mapping[str, Mapping[str, Interval]]) -> None:
+    """Differences with their intervals beside a line at zero: `{kind: {what: interval}}`, a row for each `what`."""
+    for j, (kind, values) in enumerate(kinds.items()):
+        value, low, high = np.array([*values.values()]).T
+        rows, style = np.arange(len(values)) + 0.25 * j, {"color": COLORS[j], "marker": MARKERS[j], "capsize": 3}
+        axis.errorbar(value, rows, xerr=[value - low, high - value], linestyle="none", label=kind, **style)
+    axis.axvline(0, color="black", linewidth=0.8)
+    axis.set_yticks(range(len(values)), [*values])
+
+
+def matrix(axis: Axes, values: np.ndarray, rows: Sequence[str], columns: Sequence[str], largest: float) -> AxesImage:
+    """Signed numbers [R, C] written on colors from red (-largest) to blue; returns the image for a color bar."""
+    image = axis.imshow(values, cmap="RdBu", vmin=-largest, vmax=largest)
+    for (i, j), v in np.ndenumerate(values):
+        axis.text(j, i, f"{v:+.2f}", ha="center", va="center", color="black")
+    axis.set_xticks(range(len(columns)), columns, fontsize=8, rotation=30, ha="right")
+    axis.set_yticks(range(len(rows)), rows, fontsize=8)
+    return image
+
+
+def connect(figure: Figure, axes: Sequence[Axes], first: Sequence, second: Sequence) -> None:
+    """Lines between points (x, y) of one panel and points of another."""
+    between = {"coordsA": axes[0].transData, "coordsB": axes[1].transData}
+    for p, q in zip(first, second, strict=True):
+        figure.add_artist(ConnectionPatch(p, q, **between, linewidth=1))
+
+
+def legend_below(figure: Figure, axis: Axes, columns: int = 4) -> None:
+    """The legend of one panel, below all of them."""
+    figure.legend(*axis.get_legend_handles_labels(), fontsize=8, loc="outside lower center", ncols=columns)
