@@ -4,14 +4,17 @@ A student must predict what its own slowly moving average, the teacher, says abo
 The teacher's answers are centered and sharpened; without either of the two everything collapses. A second term asks
 the same of every patch, some of them masked (after iBOT, Zhou et al. 2022), which is what a map is made of.
 
-loss      what is asked for: the losses, the center, and how to see a collapse
-network   the vision transformer with its head of prototypes; teacher and student
-views     pieces of ground, cut, turned and colored
-train     the loop
-command   python -m lulc_utils.dino train
+loss       what is asked for: the losses, the center, and how to see a collapse
+network    the vision transformer with its head of prototypes; teacher and student
+images     images on a device, and which of them show the same ground
+views      pieces of ground, cut, turned and colored
+settings   all that can be chosen
+train      the loop
+command    python -m lulc_utils dino train
 """
 
 from lulc_utils.dino.command import FIRST_SEED, TRAINING_TILES, Material, main, scenes_for
+from lulc_utils.dino.images import Images, on_device
 from lulc_utils.dino.loss import (
     collapse_warning,
     cross_view_loss,
@@ -22,8 +25,9 @@ from lulc_utils.dino.loss import (
     update_center,
 )
 from lulc_utils.dino.network import MODELS, Head, Network, update_teacher
-from lulc_utils.dino.train import Result, Settings, train
-from lulc_utils.dino.views import JITTERS, MILD, STRONG, Images, View, multi_crop, on_device
+from lulc_utils.dino.settings import Settings
+from lulc_utils.dino.train import Result, train
+from lulc_utils.dino.views import JITTERS, MILD, STRONG, Crops, View, multi_crop
 
 __all__ = [
     "FIRST_SEED",
@@ -32,6 +36,7 @@ __all__ = [
     "MODELS",
     "STRONG",
     "TRAINING_TILES",
+    "Crops",
     "Head",
     "Images",
     "Material",

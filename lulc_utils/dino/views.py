@@ -8,32 +8,51 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-import numpy as np
 import torch
 from torch.nn import functional as F
 
-from lulc_utils.scene import Scene
+from lulc_utils.dino.images import Images, on_device
 
 # How much colors vary between views: as sensors and weather do, or as the recipes for natural photographs have it.
 MILD = {"brightness": 0.3, "contrast": 0.25, "saturation": 0.25, "channel": 0.1, "blur": 0.3, "grey": 0.0}
 STRONG = {"brightness": 0.4, "contrast": 0.4, "saturation": 0.4, "channel": 0.2, "blur": 0.5, "grey": 0.2}
 JITTERS = {"mild": MILD, "strong": STRONG}
-PIECE = 256  # larger images are kept as pieces of this side, so that one tensor holds them all
 
 
-class Images(NamedTuple):
-    """Images on a device, ready to be cut.
+class Crops(NamedTuple):
+    """What views are like; sides in pixels, `patch` that of the network's patches.
 
-    pixels      [N, 3, S, S] uint8, smaller images padded at the bottom and the right
-    sizes       [N, 2] rows and columns without the padding, on the CPU
-    origin      [N] which of the given images a piece is of, on the CPU
-    others      [N, D] pieces that show the same ground on other days (or the piece itself), on the CPU
+    crop, n_local, local_crop   side of the two global views; number and side of the local ones
+    zoom          source pixels per pixel of a view: a meter must stay about a meter, so keep it near 1
+    spread        how much larger than a view the common window is, as a share: with 0.3 two views share half or more
+    dates         every other view shows the same ground on another day, where there is one
+    jitter        how much colors change in global views; `local_jitter` in local ones
+    mask          least and greatest share of patches masked, drawn per view
+    largest_grid  views pretend to be windows of images of up to this many patches a side, because maps are
+                  made from larger images than one can train on
     """
 
-    pixels: torch.Tensor
-    sizes: torch.Tensor
-    origin: torch.Tensor
-    others: torch.Tensor
+    patch: int = 8
+    crop: int = 80
+    n_local: int = 0
+    local_crop: int = 40
+    zoom: tuple[float, float] = (0.7, 1.4)
+    spread: float = 0.3
+    dates: bool = False
+    jitter: dict[str, float] = MILD
+    local_jitter: dict[str, float] = MILD
+    mask: tuple[float, float] = (0.1, 0.5)
+    largest_grid: int = 28
+
+    @property
+    def sides(self) -> list[int]:
+        """Patches along the side of every view, the global ones first."""
+        return [self.crop // self.patch] * 2 + [self.local_crop // self.patch] * self.n_local
+
+    @property
+    def window(self) -> int:
+        """Patches along the side of the window that holds all views of a place."""
+        return self.sides[0] + max(1, round(self.spread * self.sides[0]))
 
 
 class View(NamedTuple):
@@ -53,148 +72,96 @@ class View(NamedTuple):
     grid: int
 
 
-def rgb_of(scene: Scene, crop: int) -> torch.Tensor:
-    """Red, green and blue of a scene, [3, H, W] uint8; ValueError when they are not there."""
-    colors = ("red", "green", "blue")
-    if set(colors) <= set(scene.bands):
-        pixels = scene.select(*colors)
-    elif len(scene.bands) == 3:
-        pixels = scene.pixels
-    else:
-        raise ValueError(
-            f"'{scene.name}' is not an RGB image: it has {len(scene.bands)} bands; keep red, green and blue."
-        )
-    if pixels.dtype != np.uint8:
-        raise ValueError(f"'{scene.name}' holds {pixels.dtype} numbers; convert it to 8 bits per colour (uint8).")
-    if min(pixels.shape[1:]) < crop:
-        raise ValueError(
-            f"'{scene.name}' is {scene.height} x {scene.width} pixels, too small for crops of {crop}; "
-            "use larger images or a smaller crop."
-        )
-    return torch.from_numpy(np.ascontiguousarray(pixels))
+class Ground(NamedTuple):
+    """Where the views of a batch are cut: sources [B, 3, S, S] of one day or two, window corners, zooms.
 
-
-def on_device(images: Sequence[torch.Tensor], places: Sequence[str] = (), device: str | torch.device = "cpu") -> Images:
-    """uint8 images [3, H, W] of any sizes as one tensor on a device; ValueError when there are none.
-
-    places   one name per image; images with the same name show the same ground, pixel by pixel, on several days
+    corners [B, 2] in source pixels, zooms [B] source pixels per pixel of a view
     """
-    if not images:
-        raise ValueError("There are no scenes to train on.")
-    side = min(PIECE, max(max(image.shape[1:]) for image in images))
-    pieces, origin, first = [], [], []
-    for number, image in enumerate(images):
-        first.append(len(pieces))
-        for row in _starts(image.shape[1], side):
-            pieces += [image[:, row : row + side, col : col + side] for col in _starts(image.shape[2], side)]
-        origin += [number] * (len(pieces) - first[-1])
-    sizes = torch.tensor([piece.shape[1:] for piece in pieces])
-    pixels = torch.zeros(len(pieces), 3, side, side, dtype=torch.uint8)
-    for room, piece in zip(pixels, pieces, strict=True):
-        room[:, : piece.shape[1], : piece.shape[2]] = piece
-    return Images(pixels.to(device), sizes, torch.tensor(origin), _others(origin, first, list(places)))
 
-
-def _starts(whole: int, side: int) -> list[int]:
-    """First pixels of evenly spaced pieces of `side` that cover `whole`, overlapping as little as they can."""
-    count = -(-whole // side)
-    return [round(i * max(whole - side, 0) / max(count - 1, 1)) for i in range(count)]
-
-
-def _others(origin: list[int], first: list[int], places: list[str]) -> torch.Tensor:
-    """[N, D]: for every piece the pieces of its place; each as often as the others, itself where there is no other."""
-    names = places or [str(number) for number in range(len(first))]
-    together: dict[tuple[str, int], list[int]] = {}
-    for piece, number in enumerate(origin):
-        together.setdefault((names[number], piece - first[number]), []).append(piece)
-    rows = [[other for other in together[names[n], p - first[n]] if other != p] or [p] for p, n in enumerate(origin)]
-    width = max(len(row) for row in rows)
-    return torch.tensor([(row * width)[:width] for row in rows])
+    sources: list[torch.Tensor]
+    corners: torch.Tensor
+    zooms: torch.Tensor
 
 
 def multi_crop(
     images: Images | Sequence[torch.Tensor],
     generator: torch.Generator,
     batch_size: int,
+    crops: Crops = Crops(),
     *,
-    patch: int = 8,
-    crop: int = 80,
-    n_local: int = 0,
-    local_crop: int = 40,
-    zoom: tuple[float, float] = (0.7, 1.4),
-    spread: float = 0.3,
-    dates: bool = False,
-    jitter: dict[str, float] = MILD,
-    local_jitter: dict[str, float] | None = None,
-    mask: tuple[float, float] = (0.1, 0.5),
-    largest_grid: int = 28,
     chances: torch.Tensor | None = None,
     rows: slice = slice(None),
 ) -> list[View]:
     """Two global and `n_local` local views of `batch_size` random places; the global ones first.
 
-    images        uint8 tensors [3, H, W], of any sizes, or what `on_device` made of them
-    zoom          source pixels per pixel of a view: a meter must stay about a meter, so keep it near 1
-    spread        how much larger than a view the common window is, as a share: 0.3 lets views overlap by half or more
-    dates         every other view shows the same ground on another day, where there is one
-    jitter        how much colors change; `local_jitter` in local views, if not as much
-    mask          least and greatest share of patches masked, drawn per view
-    largest_grid  views pretend to be windows of images of up to this many patches a side, because maps are
-                  made from larger images than one can train on
-    chances       [len(images)] chance of each piece; equal when None
-    rows          which of the batch to make (all random draws are those of the whole batch)
+    images    uint8 tensors [3, H, W], of any sizes, or what `on_device` made of them
+    chances   [pieces] chance of each piece; equal when None
+    rows      which of the batch to make (all random draws are those of the whole batch)
 
     Views are patch-aligned windows of one common window, then turned by quarters and flipped: both are free seen
     from above. Colors vary only as much as weather and sensors vary (`MILD`): in land cover, color is evidence.
     """
     images = images if isinstance(images, Images) else on_device(images)
-    device = images.pixels.device
-    side, local = crop // patch, local_crop // patch
-    window = side + max(1, round(spread * side))  # patches
-    if chances is None:
-        chances = torch.ones(len(images.pixels))
-
-    def draw(*shape: int) -> torch.Tensor:
-        return torch.rand(*shape, generator=generator)
-
-    # Where: a piece, a scale and a corner of the window for every row of the batch.
-    chosen = torch.multinomial(chances, batch_size, replacement=True, generator=generator)
-    zooms, corners = zoom[0] * (zoom[1] / zoom[0]) ** draw(batch_size), draw(batch_size, 2)
-    smallest = images.sizes[chosen].amin(1)
-    zooms = zooms.minimum(smallest / (window * patch))  # the window must fit
-    free = images.sizes[chosen] - (zooms * window * patch).unsqueeze(1)  # [B, 2] source pixels
-    corners = (corners * (free + 1)).floor().minimum(free.clamp_min(0))
-    days = [chosen]
-    if dates:
-        days.append(images.others[chosen, (draw(batch_size) * images.others.shape[1]).long()])
-    sources = [_softened(images.pixels[ids[rows].to(device)], zooms[rows]) for ids in days]
-
-    # What each view shows of the window: its corner and its turn; then its colors and its mask.
+    ground = _places(images, generator, batch_size, crops, chances, rows)
     views, grids = [], {}
-    for number, size in enumerate([side] * 2 + [local] * n_local):
-        if size not in grids:
-            grids[size] = int(torch.randint(size, max(largest_grid, size) + 1, (), generator=generator))
-        corner, turn, place = draw(batch_size, 2), (draw(batch_size) * 8).long(), draw(batch_size, 2)
-        color, hidden = draw(batch_size, 8), draw(batch_size, size, size)
-        masked = hidden < mask[0] + (mask[1] - mask[0]) * draw(batch_size, 1, 1)
-        first = (corner * (window - size + 1)).long()  # [B, 2] patches
-        at = [x[rows].to(device, non_blocking=True) for x in (corners, zooms, first, turn, color, masked, place)]
-        pixels = _sampled(sources[number % len(sources)], at[0], at[1], at[2] * patch, at[3], size * patch)
-        cells = at[2].view(-1, 2, 1, 1) + _turned_places(size, at[3])  # [B, 2, h, h]
-        told = _windows(grids[size], size, at[6])
-        strength = local_jitter if local_jitter and number > 1 else jitter
-        cells = cells[:, 0] * window + cells[:, 1]
-        views.append(View(_jitter(pixels, at[4], strength), cells, at[5], told, grids[size]))
+    for number, side in enumerate(crops.sides):
+        if side not in grids:  # the same for all views of one size, which a network then takes together
+            grids[side] = int(torch.randint(side, max(crops.largest_grid, side) + 1, (), generator=generator))
+        views.append(_view(ground, number, grids[side], generator, batch_size, crops, rows))
     return views
 
 
-def chance_of_pieces(images: Images, shares: Sequence[float] | None) -> torch.Tensor:
-    """[N] chance of every piece, from one share per image (equal when None); ValueError for another number of them."""
-    count = torch.bincount(images.origin)
-    if shares is not None and len(shares) != len(count):
-        raise ValueError(f"{len(count)} scenes need as many shares, not {len(shares)}.")
-    each = torch.ones(len(count), dtype=torch.float64) if shares is None else torch.tensor(shares, dtype=torch.float64)
-    return (each / count)[images.origin]
+def _places(
+    images: Images,
+    generator: torch.Generator,
+    batch_size: int,
+    crops: Crops,
+    chances: torch.Tensor | None,
+    rows: slice,
+) -> Ground:
+    """A piece, a scale and a corner of the window for every row of the batch."""
+    if chances is None:
+        chances = torch.ones(len(images.pixels))
+    chosen = torch.multinomial(chances, batch_size, replacement=True, generator=generator)
+    zooms = crops.zoom[0] * (crops.zoom[1] / crops.zoom[0]) ** torch.rand(batch_size, generator=generator)
+    window, sizes = crops.window * crops.patch, images.sizes[chosen]
+    zooms = zooms.minimum(sizes.amin(1) / window)  # the window must fit
+    free = sizes - (zooms * window).unsqueeze(1)  # [B, 2] source pixels
+    corners = torch.rand(batch_size, 2, generator=generator) * (free + 1)
+    corners = corners.floor().minimum(free.clamp_min(0))
+    days = [chosen]
+    if crops.dates:
+        day = torch.rand(batch_size, generator=generator) * images.others.shape[1]
+        days.append(images.others[chosen, day.long()])
+    device = images.pixels.device
+    sources = [_softened(images.pixels[ids[rows].to(device)], zooms[rows]) for ids in days]
+    return Ground(sources, corners[rows].to(device), zooms[rows].to(device))
+
+
+def _view(
+    ground: Ground,
+    number: int,
+    grid: int,
+    generator: torch.Generator,
+    batch_size: int,
+    crops: Crops,
+    rows: slice,
+) -> View:
+    """View `number` of every place: which part of the window, how turned, colored and masked."""
+    device, side = ground.corners.device, crops.sides[number]
+
+    def draw(*shape: int) -> torch.Tensor:
+        return torch.rand(batch_size, *shape, generator=generator)[rows].to(device, non_blocking=True)
+
+    first = (draw(2) * (crops.window - side + 1)).long()  # [B, 2] patches
+    turn = (draw() * 8).long()
+    place, color, hidden = draw(2), draw(8), draw(side, side)
+    masked = hidden < crops.mask[0] + (crops.mask[1] - crops.mask[0]) * draw(1, 1)
+    source = ground.sources[number % len(ground.sources)]
+    pixels = _sampled(source, ground.corners, ground.zooms, first * crops.patch, turn, side * crops.patch)
+    cells = first.view(-1, 2, 1, 1) + _turned_places(side, turn)  # [B, 2, h, h]
+    pixels = _jittered(pixels, color, crops.jitter if number < 2 else crops.local_jitter)
+    return View(pixels, cells[:, 0] * crops.window + cells[:, 1], masked, _windows(grid, side, place), grid)
 
 
 def joined(views: Sequence[View]) -> View:
@@ -245,7 +212,7 @@ def _windows(whole: int, size: int, corner: torch.Tensor) -> torch.Tensor:
     return cells.flatten(1)
 
 
-def _jitter(x: torch.Tensor, u: torch.Tensor, jitter: dict[str, float]) -> torch.Tensor:
+def _jittered(x: torch.Tensor, u: torch.Tensor, jitter: dict[str, float]) -> torch.Tensor:
     """Colors [B, 3, s, s] changed by factors near 1; u [B, 8] uniform in 0..1 decides how."""
     factor = 2 * u[:, :, None, None] - 1  # [B, 8, 1, 1] in -1..1
     x = x * (1 + jitter["brightness"] * factor[:, :1])
