@@ -25,7 +25,7 @@ from lulc_utils.dino.loss import (
     update_center,
 )
 from lulc_utils.dino.network import MODELS, Head, Network, update_teacher
-from lulc_utils.dino.settings import Settings
+from lulc_utils.dino.settings import Settings, phase
 from lulc_utils.dino.train import Result, train
 from lulc_utils.dino.views import JITTERS, MILD, STRONG, Crops, View, multi_crop
 
@@ -51,6 +51,7 @@ __all__ = [
     "main",
     "multi_crop",
     "on_device",
+    "phase",
     "patch_loss",
     "same_ground",
     "scenes_for",

@@ -81,7 +81,7 @@ def start_networks(
         torch._dynamo.config.recompile_limit = 64
     for network in (student.to(device), teacher.to(device)):
         for block in network.vit.blocks:
-            if device.type == "cpu":  # where the gradient of torch's fused attention takes twice as long
+            if device.type == "cpu" and network is student:  # where the gradient of fused attention takes twice as long
                 block.attn.fused_attn = False
             if compiled:  # once for all blocks, and again for every size of view
                 block.compile(dynamic=False)
