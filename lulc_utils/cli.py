@@ -35,7 +35,7 @@ COMMANDS = {
     "data": Command("data.command", "list, fetch and verify the real data sets", "Stopped; complete files are kept."),
     "place": Command("places.command", "read a place on Earth as a GeoTIFF: Sentinel-2 and ESA WorldCover"),
     "map": Command("mapping.command", "map a raster of your own with a saved model", CONTINUES),
-    "dino": Command("dino", "train a backbone on aerial images without labels", CONTINUES),
+    "dino": Command("dino.command", "train a backbone on aerial images without labels", CONTINUES),
     "contrastive": Command("contrastive.command", "train a U-Net on satellite images with no or few labels", CONTINUES),
 }
 WRONG_INPUT = (ValueError, FileNotFoundError, FileExistsError, PermissionError, NotADirectoryError, IsADirectoryError)

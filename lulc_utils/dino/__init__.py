@@ -13,7 +13,7 @@ train      the loop
 command    python -m lulc_utils dino train
 """
 
-from lulc_utils.dino.command import FIRST_SEED, TRAINING_TILES, Material, main, scenes_for
+from lulc_utils.dino.command import FIRST_SEED, TRAINING_TILES, Material, scenes_for
 from lulc_utils.dino.images import Images, on_device
 from lulc_utils.dino.loss import (
     collapse_warning,
@@ -48,7 +48,6 @@ __all__ = [
     "cross_view_loss",
     "dino_loss",
     "entropies",
-    "main",
     "multi_crop",
     "on_device",
     "phase",

@@ -1,11 +1,9 @@
-"""`python -m lulc_utils.dino train`: train a backbone without labels, on one process or under torchrun."""
+"""`python -m lulc_utils dino train`: train a backbone without labels, on one process or under torchrun."""
 
 from __future__ import annotations
 
 import argparse
 import csv
-import os
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
@@ -119,19 +117,3 @@ def run(options: argparse.Namespace) -> None:
             notes = {"data": options.data, "steps": str(options.steps), "seed": str(options.seed)}
             bb.save(result.backbone, options.out, method="DINO with a cross-view patch term", **notes)
             print(f"Wrote {options.out}; use it with lulc_utils.backbone.load('embedded', weights='{options.out}').")
-
-
-def main(arguments: list[str] | None = None) -> int:
-    """The command line; returns the exit code. One plain sentence for anything that does not fit."""
-    parser = argparse.ArgumentParser(prog="python -m lulc_utils.dino", description=__doc__.splitlines()[0])
-    add_options(parser)
-    try:
-        run(parser.parse_args(arguments))
-    except (ValueError, OSError, load_data.DataUnavailable) as error:
-        if os.environ.get("RANK", "0") == "0":  # once, however many processes there are
-            print(f"error: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("Stopped; the same command continues from the last checkpoint.", file=sys.stderr)
-        return 130
-    return 0

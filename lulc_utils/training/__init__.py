@@ -17,7 +17,6 @@ from lulc_utils.training.distributed import (
     share_gradients,
     sum_over_processes,
 )
-from lulc_utils.training.old import restore, save_checkpoint, write_lines
 from lulc_utils.training.run import Run, Saving, add_training_options, saving_beside
 from lulc_utils.training.schedule import autocast, cosine_schedule, own_randomness, step_generator
 from lulc_utils.training.settings import Checked, add_options, from_options, option
@@ -40,11 +39,8 @@ __all__ = [
     "own_randomness",
     "processes",
     "rank",
-    "restore",
-    "save_checkpoint",
     "saving_beside",
     "share_gradients",
     "step_generator",
     "sum_over_processes",
-    "write_lines",
 ]

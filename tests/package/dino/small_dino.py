@@ -36,7 +36,7 @@ def drawn(n: int = 4, size: int = 64) -> list[Scene]:
 
 def command(folder: Path, out: Path, *more: str, launcher: tuple[str, ...] = ("-m",)) -> list[str]:
     small = "--model vit_mini8 --batch-size 8 --crop 32 --prototypes 32 --log-every 1 --checkpoint-every 1"
-    start = [sys.executable, *launcher, "lulc_utils.dino", "train", "--data", str(folder), "--out", str(out)]
+    start = [sys.executable, *launcher, "lulc_utils", "dino", "train", "--data", str(folder), "--out", str(out)]
     return [*start, *small.split(), *more]
 
 

@@ -12,7 +12,7 @@ import torch
 from safetensors import safe_open
 from small_dino import command, drawn, environment
 
-from lulc_utils import backbone, dino
+from lulc_utils import backbone, cli, dino
 from lulc_utils.dino import command as dino_command
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -38,6 +38,7 @@ def records(out: Path) -> list[dict]:
     return [json.loads(line) for line in lines if line.endswith("}")]
 
 
+@pytest.mark.slow
 def test_killed_run_continues(folder, tmp_path):
     killed = tmp_path / "killed.safetensors"
     process = subprocess.Popen(command(folder, killed, "--steps", "200"), env=environment(), stderr=subprocess.PIPE)
@@ -49,16 +50,17 @@ def test_killed_run_continues(folder, tmp_path):
     done = torch.load(killed.with_suffix(".checkpoint"), weights_only=True)["step"]
     assert process.returncode == -signal.SIGKILL and 3 <= done < 200 and not killed.exists()
     steps = str(done + 3)
-    assert dino.main(command(folder, killed, "--steps", steps)[3:]) == 0
+    assert cli.main(command(folder, killed, "--steps", steps)[3:]) == 0
     assert [r["step"] for r in records(killed)] == list(range(1, done + 4))
     with safe_open(killed, "pt") as file:
         assert file.metadata()["steps"] == steps
     assert backbone.load("embedded", weights=killed).dim == 64
 
 
+@pytest.mark.slow
 def test_two_processes_give_the_curve_of_one(folder, tmp_path):
     one, two = tmp_path / "one.safetensors", tmp_path / "two.safetensors"
-    assert dino.main(command(folder, one, "--steps", "6", "--n-local", "1", "--local-crop", "16")[3:]) == 0
+    assert cli.main(command(folder, one, "--steps", "6", "--n-local", "1", "--local-crop", "16")[3:]) == 0
     torchrun = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m")
     arguments = command(folder, two, "--steps", "6", "--n-local", "1", "--local-crop", "16", launcher=torchrun)
     ended = subprocess.run(arguments, env=environment(), capture_output=True, text=True, timeout=100)
@@ -85,7 +87,7 @@ def test_two_processes_give_the_curve_of_one(folder, tmp_path):
 def test_mistakes_get_one_plain_sentence(folder, tmp_path, capsys, change, sentence):
     if change[1] == "cuda" and torch.cuda.is_available():
         pytest.skip("there is a CUDA device here")
-    assert dino.main([*command(folder, tmp_path / "w.safetensors", "--steps", "2")[3:], *change]) == 2
+    assert cli.main([*command(folder, tmp_path / "w.safetensors", "--steps", "2")[3:], *change]) == 2
     said = capsys.readouterr().err.strip()
     assert said.startswith("error: ") and sentence in said and said.count("\n") == 0
 
@@ -112,7 +114,7 @@ def test_images_that_cannot_be_used_are_named(tmp_path, capsys):
     import rasterio
 
     (tmp_path / "empty").mkdir()
-    assert dino.main(command(tmp_path / "empty", tmp_path / "w.safetensors")[3:]) == 2
+    assert cli.main(command(tmp_path / "empty", tmp_path / "w.safetensors")[3:]) == 2
     assert "holds no image" in capsys.readouterr().err
     for count, dtype, sentence in ((4, "uint8", "has 4 bands"), (3, "uint16", "8 bits per colour")):
         folder = tmp_path / f"{count}{dtype}"
@@ -120,5 +122,5 @@ def test_images_that_cannot_be_used_are_named(tmp_path, capsys):
         profile = {"driver": "GTiff", "count": count, "height": 64, "width": 64, "dtype": dtype}
         with rasterio.open(folder / "a.tif", "w", **profile) as file:
             file.write(np.ones((count, 64, 64), dtype))
-        assert dino.main(command(folder, tmp_path / "w.safetensors")[3:]) == 2
+        assert cli.main(command(folder, tmp_path / "w.safetensors")[3:]) == 2
         assert sentence in capsys.readouterr().err

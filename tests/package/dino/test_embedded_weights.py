@@ -1,6 +1,7 @@
 """The embedded weights: small, labelled, and better than none."""
 
 import numpy as np
+import pytest
 from safetensors import safe_open
 
 from lulc_utils import backbone, evaluate, simulate
@@ -15,6 +16,7 @@ def test_shipped_weights_are_small_and_say_what_they_saw():
     assert notes["licence"] == "BSD-3-Clause" and notes["seed"] == "0" and notes["steps"] == "3100"
 
 
+@pytest.mark.slow
 def test_shipped_weights_read_simulated_scenes_better_than_random_ones():
     train, test = simulate.aerial_scenes(range(14), 224), simulate.aerial_scenes(range(1000, 1007), 224)
     found = {}
