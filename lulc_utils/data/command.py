@@ -39,11 +39,11 @@ def run(options: argparse.Namespace) -> int | None:
 
 def print_list(options: argparse.Namespace) -> None:
     """One line for each dataset."""
-    print(f"{'name':<11}{'files':>6}{'MB':>7}{'cached':>10}  licence")
+    print(f"{'name':<13}{'files':>6}{'MB':>7}{'cached':>10}  licence")
     for name in names():
         entry, files = about(name), registry(name)
         cached = f"{len(files) - len(missing(name))}/{len(files)}"
-        print(f"{name:<11}{len(files):>6}{entry['bytes'] / 1e6:>7.1f}{cached:>10}  {entry['licence_short']}")
+        print(f"{name:<13}{len(files):>6}{entry['bytes'] / 1e6:>7.1f}{cached:>10}  {entry['licence_short']}")
 
 
 def print_info(options: argparse.Namespace) -> None:
@@ -55,7 +55,7 @@ def print_info(options: argparse.Namespace) -> None:
         "cite": entry["citation"],
         "see": entry["homepage"],
         "files from": f"{entry['repository']} at {entry['commit'][:12]}",
-        "chapters": ", ".join(map(str, entry["used_in"])),
+        "chapters": ", ".join(map(str, entry["used_in"])) or "none yet",
         "cached": f"{count - len(missing(name))} of {count} files in {cache_folder() / name}",
     }
     print(f"{name}: {entry['title']} ({count} files, {entry['bytes'] / 1e6:.1f} MB)\n")

@@ -26,10 +26,9 @@ from urllib3.exceptions import NewConnectionError, ReadTimeoutError
 from urllib3.util.retry import Retry
 
 from lulc_utils.data.cache import DataUnavailable, cache_folder, leftovers, offline, state
-from lulc_utils.data.manifest import File, registry
+from lulc_utils.data.manifest import ORIGIN, File, registry
 from lulc_utils.files import alone, complete_or_absent
 
-ORIGIN = "https://raw.githubusercontent.com/"  # what a mirror stands in for
 CONNECT_TIMEOUT = 8.0  # seconds to reach a server
 READ_TIMEOUT = 15.0  # seconds a server may stay silent
 TRIES = 3  # per file and server
