@@ -10,6 +10,7 @@ from rasterio.crs import CRS
 from rasterio.transform import from_origin
 
 from lulc_utils import doctor, maps, plot
+from lulc_utils.doctor import packages
 from lulc_utils.scene import UNLABELLED, LandCover, Scene
 
 CLASSES = (LandCover("water", "#0072b2"), LandCover("land", "#e6c79c"))
@@ -98,7 +99,7 @@ def test_doctor_explains_a_broken_torchvision(monkeypatch):
         if name == "torchvision":
             raise RuntimeError("operator torchvision::nms does not exist")
 
-    monkeypatch.setattr(doctor.importlib, "import_module", broken)
+    monkeypatch.setattr(packages.importlib, "import_module", broken)
     (sentence,) = doctor.problems()
     assert "are not a matching pair" in sentence and "\n" not in sentence
     with pytest.raises(SystemExit, match="cannot run the book"):
@@ -106,7 +107,7 @@ def test_doctor_explains_a_broken_torchvision(monkeypatch):
 
 
 def test_doctor_names_what_is_missing(monkeypatch):
-    monkeypatch.setattr(doctor, "PACKAGES", "numpy no-such-package")
+    monkeypatch.setattr(packages, "PACKAGES", ("numpy", "no-such-package"))
     assert doctor.problems() == ["no-such-package is not installed: run `pip install no-such-package`."]
 
 

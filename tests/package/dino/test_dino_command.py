@@ -39,6 +39,7 @@ def records(out: Path) -> list[dict]:
 
 
 @pytest.mark.slow
+@pytest.mark.slow
 def test_killed_run_continues(folder, tmp_path):
     killed = tmp_path / "killed.safetensors"
     process = subprocess.Popen(command(folder, killed, "--steps", "200"), env=environment(), stderr=subprocess.PIPE)
@@ -57,6 +58,7 @@ def test_killed_run_continues(folder, tmp_path):
     assert backbone.load("embedded", weights=killed).dim == 64
 
 
+@pytest.mark.slow
 @pytest.mark.slow
 def test_two_processes_give_the_curve_of_one(folder, tmp_path):
     one, two = tmp_path / "one.safetensors", tmp_path / "two.safetensors"

@@ -17,6 +17,7 @@ def test_shipped_weights_are_small_and_say_what_they_saw():
 
 
 @pytest.mark.slow
+@pytest.mark.slow
 def test_shipped_weights_read_simulated_scenes_better_than_random_ones():
     train, test = simulate.aerial_scenes(range(14), 224), simulate.aerial_scenes(range(1000, 1007), 224)
     found = {}
