@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import datetime
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -55,7 +55,15 @@ def write_scene(scene: Scene, path: str | Path) -> Path:
     return path
 
 
-def _write(path: Path, scene: Scene, array, names, tag: dict, nodata, classes=()) -> None:
+def _write(
+    path: Path,
+    scene: Scene,
+    array: np.ndarray,
+    names: Sequence[str],
+    tag: dict,
+    nodata: float | None,
+    classes: Sequence[LandCover] = (),
+) -> None:
     profile = {"driver": "GTiff", "dtype": array.dtype, "count": len(array), "nodata": nodata}
     profile |= {"height": scene.height, "width": scene.width, "crs": scene.crs, "transform": scene.transform}
     profile |= {"compress": "deflate", "tiled": min(array.shape[1:]) >= 256, "photometric": "minisblack"}
@@ -134,7 +142,14 @@ def middle_window(path: str | Path, height: int, width: int, block: int = 1) -> 
         return Window((file.width - cols) // 2, (file.height - rows) // 2, cols, rows)
 
 
-def _read_labels(path, labels, part: Window, shape: tuple[int, int], classes, tag: dict) -> dict:
+def _read_labels(
+    path: str | Path,
+    labels: str | Path | None,
+    part: Window,
+    shape: tuple[int, int],
+    classes: Sequence[LandCover],
+    tag: dict,
+) -> dict:
     classes = tuple(LandCover(*c) for c in tag.get("classes", ())) or tuple(classes)
     file = labels or (labels_path(path) if labels_path(path).exists() else None)
     if file is None:
@@ -163,7 +178,7 @@ def opened(path: str | Path) -> Iterator[DatasetReader]:
         raise ValueError(f"{path} cannot be read as a raster ({error}); is it complete?") from error
 
 
-def _window_inside(file, window: Window | None, path) -> Window:
+def _window_inside(file: DatasetReader, window: Window | None, path: str | Path) -> Window:
     if window is None:
         return Window(0, 0, file.width, file.height)
     right, bottom = window.col_off + window.width, window.row_off + window.height

@@ -39,7 +39,7 @@ def measured(chapter: str, part: str) -> dict:
     return kept[part]
 
 
-def _plain(value):
+def _plain(value: object) -> object:
     """NumPy numbers, arrays and tuples as what JSON knows."""
     if isinstance(value, dict):
         return {str(k): _plain(v) for k, v in value.items()}

@@ -6,7 +6,7 @@ spread of the bands in a small square, or the bands of one pixel. That trains in
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -89,7 +89,9 @@ def simulated(first: int, count: int, box: Box, classes: Sequence[str], *, per_c
     return Sites(x, y, lat, lon, day.astype(float), group, _names(scene.bands), used)
 
 
-def _squares(scene: Scene, wanted: list[int], per_class: int, rng: np.random.Generator):
+def _squares(
+    scene: Scene, wanted: list[int], per_class: int, rng: np.random.Generator
+) -> Iterator[tuple[np.ndarray, int]]:
     """(numbers [20], index into wanted) of random squares of one scene."""
     for index, kind in enumerate(wanted):
         share = sliding_window_view(scene.labels == kind, (SIDE, SIDE)).mean((2, 3))

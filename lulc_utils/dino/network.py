@@ -78,7 +78,7 @@ def start_networks(
     teacher.load_state_dict(student.state_dict())
     teacher.requires_grad_(False)
     if compiled:
-        torch._dynamo.config.recompile_limit = 64
+        torch._dynamo.config.recompile_limit = 64  # noqa: SLF001
     for network in (student.to(device), teacher.to(device)):
         for block in network.vit.blocks:
             if device.type == "cpu" and network is student:  # where the gradient of fused attention takes twice as long
