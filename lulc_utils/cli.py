@@ -52,8 +52,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     command = COMMANDS[name]
     module = importlib.import_module(f"lulc_utils.{command.module}")
-    if not hasattr(module, "add_options"):
-        return module.main(rest)
     about = f"{command.about[0].upper()}{command.about[1:]}."
     parser = argparse.ArgumentParser(f"python -m lulc_utils {name}", description=about)
     module.add_options(parser)

@@ -16,6 +16,7 @@ from timm.models.vision_transformer import VisionTransformer
 from torch import nn
 
 from lulc_utils.tensors import read, write
+from lulc_utils.training import checked_device, own_randomness
 
 SHORT_NAMES = {
     "dino_vits16": "vit_small_patch16_224.dino",
@@ -70,15 +71,13 @@ def load(
     weights      a local .safetensors, .pth or .pt file (tensors only, never unpickled) instead of the hub's
     pretrained   False: random weights drawn from `seed`; the global random state stays as it was
 
-    ValueError: unknown name, or a file that does not hold this model. FileNotFoundError: no such file, or the
-    embedded weights are not shipped. RuntimeError: the hub or the device cannot be reached. Without a network the
+    ValueError: unknown name or device, or a file that does not hold this model. FileNotFoundError: no such file, or the
+    embedded weights are not shipped. RuntimeError: the hub cannot be reached. Without a network the
     hub's client retries for about a minute before that; HF_HUB_OFFLINE=1 in the environment avoids the wait.
     """
-    if torch.device(device).type == "cuda" and not torch.cuda.is_available():
-        raise RuntimeError("There is no CUDA device; use device='cpu'.")
+    device = checked_device(device)
     trained = weights is not None or (pretrained and name != "random")
-    with torch.random.fork_rng(devices=[]):  # weights that are drawn leave the global random state as it was
-        torch.random.default_generator.manual_seed(seed)
+    with own_randomness(seed):
         if name in ("embedded", "random"):
             shipped = name == "embedded" and trained and weights is None
             backbone = _embedded(EMBEDDED_FILE if shipped else weights)

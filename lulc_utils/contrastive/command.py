@@ -12,7 +12,7 @@ from lulc_utils.contrastive.pretrain import Pretraining, pretrain
 from lulc_utils.contrastive.stacks import patches, scenes_for
 from lulc_utils.scene import Scene
 from lulc_utils.simulate.satellite.spectra import GROUND_BANDS
-from lulc_utils.training import Saving, add_training_options, from_options, joined, rank, saving_beside
+from lulc_utils.training import Saving, add_training_options, from_options, rank, saving_beside, under_torchrun
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -45,7 +45,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> None:
     """Train as the options say and write the weights."""
     saving = saving_beside(options)
-    with joined(options.device) as device:
+    with under_torchrun(options.device) as device:
         train = _pretrain if options.what == "pretrain" else _finetune
         model, notes = train(options, saving, device)
         if rank() == 0:

@@ -90,7 +90,7 @@ def finetune(
     optimizer = torch.optim.AdamW(param_groups_weight_decay(net, s.weight_decay))
     rates = cosine_schedule(s.lr, s.lr / 100, s.steps, min(50, s.steps // 10), s.lr / 100)
     rows = my_rows(s.batch_size)
-    run = Run(s, saving, {"model": net, "optimizer": optimizer}, device=device, about=same)
+    run = Run(s, saving, {"model": net, "optimizer": optimizer}, about=same)
     for step in run.steps("fine-tuning"):
         # 1. A crop of every patch of the batch, turned and jittered, and its labels.
         x, y = _crops(images, truth, s, std, step_generator(s.seed, step))

@@ -106,7 +106,7 @@ def pretrain(
     rates = cosine_schedule(s.lr, s.lr / 100, s.steps, min(50, s.steps // 10), s.lr / 100)
     rows = my_rows(s.batch_size)
     same = about(images, bands, random=model is None)
-    run = Run(s, saving, {"model": both, "optimizer": optimizer}, device=device, about=same)
+    run = Run(s, saving, {"model": both, "optimizer": optimizer}, about=same)
     for step in run.steps("pre-training"):
         # 1. Two crops of every patch of the batch, and n places that both of them show. Every process cuts the whole
         #    batch, which is cheap, and sends its own rows through the network.

@@ -156,7 +156,7 @@ def load(path: str | Path, device: str | torch.device = "cpu") -> UNet:
     """The network that `save` wrote, in evaluation mode. FileNotFoundError; ValueError when it is something else."""
     path = Path(path)
     if not path.is_file():
-        raise FileNotFoundError(f"There is no file {path}; train it with `python -m lulc_utils.contrastive pretrain`.")
+        raise FileNotFoundError(f"There is no file {path}; train it with `python -m lulc_utils contrastive pretrain`.")
     weights, notes = tensors.read(path)
     if notes.get("format") != FORMAT:
         raise ValueError(f"{path} holds no weights of a U-Net of this package.")

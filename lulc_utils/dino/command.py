@@ -13,7 +13,7 @@ from lulc_utils import data as load_data
 from lulc_utils import raster, simulate
 from lulc_utils.dino.train import Settings, train
 from lulc_utils.scene import Scene
-from lulc_utils.training import add_training_options, from_options, joined, rank, saving_beside
+from lulc_utils.training import add_training_options, from_options, rank, saving_beside, under_torchrun
 
 TRAINING_TILES = (1, 2, 4, 6, 8)  # of Dubai; 3, 5 and 7 are never trained on, so that every chapter may test on them
 FIRST_SEED = 10_000  # of the simulated scenes trained on; chapters and tests use smaller ones
@@ -102,7 +102,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> None:
     """Train as the options say and write the weights."""
     saving, settings = saving_beside(options), from_options(Settings, options)
-    with joined(options.device) as device:
+    with under_torchrun(options.device) as device:
         material = scenes_for(options.data, options.scenes, options.shares, progress=rank() == 0)
         result = train(
             material.scenes,

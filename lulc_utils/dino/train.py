@@ -70,7 +70,7 @@ def train(
     images = on_device([rgb_of(scene, s.crop) for scene in scenes], places, device)
     chances = chance_of_pieces(images, shares)
     parts = {**(n := start(s, device, compiled))._asdict(), "warnings": []}
-    run = Run(s, saving, parts, device=device, about={"model": architecture_of(s.model), "scenes": len(scenes)})
+    run = Run(s, saving, parts, about={"model": architecture_of(s.model), "scenes": len(scenes)})
     plan = schedules(s)
 
     for step in run.steps("DINO"):

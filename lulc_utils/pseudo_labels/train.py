@@ -76,7 +76,7 @@ def learn(
     optimizer = torch.optim.AdamW(networks.parameters(), settings.lr, weight_decay=settings.weight_decay, fused=True)
     rates = cosine_schedule(settings.lr, settings.lr / 100, settings.steps, settings.steps // 20)
     parts = {"networks": networks, "averages": averages, "optimizer": optimizer, "state": tuple(state), "recent": []}
-    run = Run(settings, saving, parts, device=state.mean.device, about=_in_words(settings) | about)
+    run = Run(settings, saving, parts, about=_in_words(settings) | about)
 
     for step in run.steps("pseudo-labels"):
         # 1. Draw labelled images, weak and strong views of unlabelled ones, and where and when they were taken.

@@ -9,13 +9,13 @@ distributed  several processes under torchrun, and the device each of them compu
 from lulc_utils.training.distributed import (
     checked_device,
     descend,
-    joined,
     mean_over_processes,
     my_rows,
     processes,
     rank,
     share_gradients,
     sum_over_processes,
+    under_torchrun,
 )
 from lulc_utils.training.run import Run, Saving, add_training_options, saving_beside
 from lulc_utils.training.schedule import autocast, cosine_schedule, own_randomness, step_generator
@@ -32,7 +32,6 @@ __all__ = [
     "cosine_schedule",
     "descend",
     "from_options",
-    "joined",
     "mean_over_processes",
     "my_rows",
     "option",
@@ -43,4 +42,5 @@ __all__ = [
     "share_gradients",
     "step_generator",
     "sum_over_processes",
+    "under_torchrun",
 ]

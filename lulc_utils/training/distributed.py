@@ -30,7 +30,7 @@ def checked_device(device: str | torch.device) -> torch.device:
 
 
 @contextmanager
-def joined(device: str) -> Iterator[str]:
+def under_torchrun(device: str) -> Iterator[str]:
     """Join the processes that torchrun started, if it did, and leave them afterwards; yields this process' device.
 
     A group of processes that exists already is used and left as it is.

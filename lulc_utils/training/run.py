@@ -42,7 +42,7 @@ class Saving(Checked):
 class Run:
     """One training, from where an earlier run of it stopped.
 
-        run = Run(settings, saving, {"model": model, "optimizer": optimizer}, device=device)
+        run = Run(settings, saving, {"model": model, "optimizer": optimizer})
         for step in run.steps("DINO"):
             generator = step_generator(settings.seed, step)
             ...                                               # the method
@@ -62,14 +62,13 @@ class Run:
         saving: Saving,
         parts: dict[str, Any],
         *,
-        device: str | torch.device = "cpu",
         about: dict[str, Any] | None = None,
     ):
         self.parts, self.records, self.step, self.saving = parts, [], 0, saving
         same = {**asdict(settings), **(about or {})}
         self.total = same.pop("steps")
         self.same = json.loads(json.dumps(same))  # tuples become lists, as they will be in the checkpoint
-        self.device, self.main = device, rank() == 0
+        self.main = rank() == 0
         self.checkpoint, self.history = (p and Path(p) for p in (saving.checkpoint, saving.history))
         self.bar = None
 
@@ -125,7 +124,7 @@ class Run:
         path = self.checkpoint
         check_readable(path, "checkpoint")
         try:
-            content = torch.load(path, map_location=self.device, weights_only=True)
+            content = torch.load(path, map_location="cpu", weights_only=True)
             old, step, records, parts = (content[key] for key in ("settings", "step", "records", "parts"))
         except Exception as error:
             raise ValueError(self._unusable(error)) from None

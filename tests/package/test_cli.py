@@ -22,7 +22,7 @@ def test_every_command_explains_itself(name, capsys):
     with pytest.raises(SystemExit) as end:
         cli.main([name, "--help"])
     said = capsys.readouterr().out
-    assert end.value.code == 0 and "usage: python -m lulc_utils" in said
+    assert end.value.code == 0 and f"usage: python -m lulc_utils {name} " in said
     with pytest.raises(SystemExit) as end:
         cli.main([name, "--no-such-option"])
     assert end.value.code == 2 and "usage: python -m lulc_utils" in capsys.readouterr().err
