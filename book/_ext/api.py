@@ -95,16 +95,16 @@ def words(text: str) -> list[nodes.Node]:
 
 def described(docstring: str) -> list[nodes.Node]:
     """The blocks of a docstring: paragraphs, lists of options, and what is indented or drawn as it stands."""
-    shown = []
+    blocks = []
     for block in re.split(r"\n\s*\n", inspect.cleandoc(docstring)):
         lines = block.splitlines()
         if options := _options(lines):
-            shown.append(options)
+            blocks.append(options)
         elif all(line.startswith("    ") for line in lines):
-            shown.append(nodes.literal_block(block, inspect.cleandoc("\n" + block), language="text", classes=["wide"]))
+            blocks.append(nodes.literal_block(block, inspect.cleandoc("\n" + block), language="text", classes=["wide"]))
         else:
-            shown.append(nodes.paragraph("", "", *words(block)))
-    return shown
+            blocks.append(nodes.paragraph("", "", *words(block)))
+    return blocks
 
 
 def _options(lines: list[str]) -> nodes.definition_list | None:
@@ -121,11 +121,11 @@ def _options(lines: list[str]) -> nodes.definition_list | None:
             items[-1][1] += " " + line.strip()
         else:
             return None
-    found = nodes.definition_list()
+    options = nodes.definition_list()
     for name, text in items:
         term = nodes.term("", "", nodes.literal(name, name))
-        found += nodes.definition_list_item("", term, nodes.definition("", nodes.paragraph("", "", *words(text))))
-    return found
+        options += nodes.definition_list_item("", term, nodes.definition("", nodes.paragraph("", "", *words(text))))
+    return options
 
 
 class ApiReference(SphinxDirective):
@@ -151,8 +151,8 @@ class ApiReference(SphinxDirective):
 
         repository, ref = stamp.repository()
         section = self.section(name, nodes.make_id(f"api {module} {name}"))
-        shown = signature(name, thing)
-        section += nodes.literal_block(shown, shown, language="python")
+        written = signature(name, thing)
+        section += nodes.literal_block(written, written, language="python")
         section += described(thing.__doc__ or "")
         path = Path(inspect.getsourcefile(thing)).relative_to(ROOT).as_posix()
         line = inspect.getsourcelines(thing)[1]

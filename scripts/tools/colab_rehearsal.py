@@ -49,12 +49,12 @@ def installable(wanted: dict[str, str], available) -> tuple[dict[str, str], list
     """
     chosen, replaced = {}, []
     for name, version in wanted.items():
-        found = available(f"{name}=={version}") or available(f"{name}<={version}")
-        if found is None:
+        newest = available(f"{name}=={version}") or available(f"{name}<={version}")
+        if newest is None:
             raise SystemExit(f"Neither {name} {version} nor an older one can be had for this Python.")
-        chosen[name] = found
-        if found != version:
-            replaced.append(f"{name} {found} stands in for {version}, which this Python cannot have.")
+        chosen[name] = newest
+        if newest != version:
+            replaced.append(f"{name} {newest} stands in for {version}, which this Python cannot have.")
     return chosen, replaced
 
 

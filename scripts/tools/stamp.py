@@ -28,10 +28,10 @@ PART = r"[\w.-]+"
 
 def _name(url: str) -> str:
     """OWNER/NAME of an address on GitHub."""
-    found = re.fullmatch(rf"https://github\.com/({PART}/{PART}?)(\.git)?/?", url)
-    if not found:
+    match = re.fullmatch(rf"https://github\.com/({PART}/{PART}?)(\.git)?/?", url)
+    if not match:
         raise SystemExit(f"The repository address {url} is not of the form https://github.com/OWNER/NAME.")
-    return found[1].removesuffix(".git")
+    return match[1].removesuffix(".git")
 
 
 def _configured() -> tuple[str, str]:

@@ -36,7 +36,7 @@ KEPT_TAGS = {"parameters", "keep_output", "nbval-check-output", "check"}
 
 def exercise_of(cells: list) -> dict[int, int]:
     """Index of every solution cell -> number of its exercise, from the last heading `### Exercise N` above it."""
-    found, number = {}, None
+    numbers, number = {}, None
     for index, cell in enumerate(cells):
         if cell["cell_type"] == "markdown":
             for heading in re.finditer(r"^### Exercise (\d+)", cell["source"], re.M):
@@ -44,8 +44,8 @@ def exercise_of(cells: list) -> dict[int, int]:
         if "solution" in cell["metadata"].get("tags", []):
             if number is None:
                 raise ValueError("A cell is tagged 'solution' but no heading '### Exercise N' stands above it.")
-            found[index] = number
-    return found
+            numbers[index] = number
+    return numbers
 
 
 def split(source: str) -> list[tuple[bool, str]]:
@@ -53,18 +53,18 @@ def split(source: str) -> list[tuple[bool, str]]:
     lines = source.splitlines()
     if not any(line.strip() in (BEGIN, END) for line in lines):
         return [(True, line) for line in lines]
-    found, inside = [], False
+    parts, inside = [], False
     for line in lines:
         if line.strip() in (BEGIN, END):
             if inside == (line.strip() == BEGIN):
                 raise ValueError(f"'{line.strip()}' without its partner in the solution that begins '{lines[0]}'.")
             inside = not inside
-            found.append((True, line))
+            parts.append((True, line))
         else:
-            found.append((inside, line))
+            parts.append((inside, line))
     if inside:
         raise ValueError(f"'{BEGIN}' without its partner in the solution that begins '{lines[0]}'.")
-    return found
+    return parts
 
 
 def stub(source: str, number: int) -> str:
