@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from matplotlib.patches import ConnectionPatch
 
+from lulc_utils.literal import as_label
 from lulc_utils.plot import COLORS, MARKERS
 from lulc_utils.scene import LandCover
 from lulc_utils.tables import Interval
@@ -17,7 +18,7 @@ from lulc_utils.tables import Interval
 
 def points(axis: Axes, at: np.ndarray, value: np.ndarray, low: np.ndarray, high: np.ndarray, label: str) -> None:
     """Values with their intervals, [n] each, in the color of the first method."""
-    style = {"fmt": MARKERS[0], "color": COLORS[0], "capsize": 3, "linestyle": "none", "label": label}
+    style = {"fmt": MARKERS[0], "color": COLORS[0], "capsize": 3, "linestyle": "none", "label": as_label(label)}
     axis.errorbar(at, value, yerr=[value - low, high - value], **style)
 
 
@@ -25,10 +26,10 @@ def curves(axis: Axes, lines: Mapping[str, Mapping], title: str, xlabel: str = "
     """Scores against a number on a logarithmic axis, a line for each way: `{way: {number: (value, low, high)}}`."""
     for i, (way, values) in enumerate(lines.items()):
         n, (value, low, high) = [*map(int, values)], np.array([*values.values()]).T
-        style = {"color": COLORS[i], "marker": MARKERS[i], "label": way}
+        style = {"color": COLORS[i], "marker": MARKERS[i], "label": as_label(way)}
         spread = np.maximum([value - low, high - value], 0)
         axis.errorbar(np.array(n) * 1.03**i, value, yerr=spread, capsize=2, **style)
-    axis.set(xscale="log", xticks=n, xlabel=xlabel, title=title)
+    axis.set(xscale="log", xticks=n, xlabel=as_label(xlabel), title=as_label(title))
     axis.set_xticklabels(n)
     axis.minorticks_off()
 
@@ -44,22 +45,22 @@ def transitions(axis: Axes, table: np.ndarray, names: Sequence[str], largest: fl
         color = "white" if off[i, j] > 0.6 * largest else "black"
         axis.text(j, i, f"{off[i, j]:.0f}", ha="center", va="center", fontsize=7, color=color)
     axis.set(xticks=range(len(names)), yticks=range(len(names)))
-    axis.set_xticklabels(names, rotation=45, ha="right", fontsize=8)
-    axis.set_yticklabels(names, fontsize=8)
+    axis.set_xticklabels(map(as_label, names), rotation=45, ha="right", fontsize=8)
+    axis.set_yticklabels(map(as_label, names), fontsize=8)
 
 
 def scatter(axis: Axes, x: np.ndarray, y: np.ndarray, kinds: Mapping[LandCover, np.ndarray]) -> None:
     """Points [N] in the colors of their classes: `{class: which of the points, [N] bool}`."""
     for marker, (kind, which) in zip(MARKERS[1:], kinds.items(), strict=False):
         style = {"color": kind.color, "marker": marker, "edgecolors": "black", "linewidths": 0.3}
-        axis.scatter(x[which], y[which], s=14, label=kind.name, **style)
+        axis.scatter(x[which], y[which], s=14, label=as_label(kind.name), **style)
 
 
 def bands(axis: Axes, lines: Mapping[str, Mapping[float, Interval]]) -> None:
     """Scores against a number on a logarithmic axis, the intervals as shaded bands: `{name: {number: interval}}`."""
     for i, (name, values) in enumerate(lines.items()):
         x, (value, low, high) = list(values), np.array([*values.values()]).T
-        axis.plot(x, value, color=COLORS[i], marker=MARKERS[i], markersize=4, label=name)
+        axis.plot(x, value, color=COLORS[i], marker=MARKERS[i], markersize=4, label=as_label(name))
         axis.fill_between(x, low, high, color=COLORS[i], alpha=0.12)
     axis.set_xscale("log")
     axis.set_xticks(x, [f"{number:g}" for number in x])
@@ -71,9 +72,9 @@ def differences(axis: Axes, kinds: Mapping[str, Mapping[str, Interval]]) -> None
     for j, (kind, values) in enumerate(kinds.items()):
         value, low, high = np.array([*values.values()]).T
         rows, style = np.arange(len(values)) + 0.25 * j, {"color": COLORS[j], "marker": MARKERS[j], "capsize": 3}
-        axis.errorbar(value, rows, xerr=[value - low, high - value], linestyle="none", label=kind, **style)
+        axis.errorbar(value, rows, xerr=[value - low, high - value], linestyle="none", label=as_label(kind), **style)
     axis.axvline(0, color="black", linewidth=0.8)
-    axis.set_yticks(range(len(values)), [*values])
+    axis.set_yticks(range(len(values)), [*map(as_label, values)])
 
 
 def matrix(axis: Axes, values: np.ndarray, rows: Sequence[str], columns: Sequence[str], largest: float) -> AxesImage:
@@ -81,8 +82,8 @@ def matrix(axis: Axes, values: np.ndarray, rows: Sequence[str], columns: Sequenc
     image = axis.imshow(values, cmap="RdBu", vmin=-largest, vmax=largest)
     for (i, j), v in np.ndenumerate(values):
         axis.text(j, i, f"{v:+.2f}", ha="center", va="center", color="black")
-    axis.set_xticks(range(len(columns)), columns, fontsize=8, rotation=30, ha="right")
-    axis.set_yticks(range(len(rows)), rows, fontsize=8)
+    axis.set_xticks(range(len(columns)), [*map(as_label, columns)], fontsize=8, rotation=30, ha="right")
+    axis.set_yticks(range(len(rows)), [*map(as_label, rows)], fontsize=8)
     return image
 
 

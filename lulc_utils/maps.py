@@ -8,14 +8,17 @@ from branca.element import MacroElement
 from jinja2 import Template
 from rasterio.enums import Resampling
 from rasterio.transform import array_bounds, from_bounds
-from rasterio.warp import reproject, transform_bounds
+from rasterio.warp import reproject, transform, transform_bounds
 
-from .literal import as_html, as_option
-from .plot import class_map, rgb
-from .scene import UNLABELLED, Scene
+from lulc_utils.literal import as_html, as_option
+from lulc_utils.plot import class_map, rgb
+from lulc_utils.scene import UNLABELLED, Scene
 
 TILE_HOSTS = ("tile.openstreetmap.org",)  # all that a map may ask for, and only with `base_map=True`
 WEB_MERCATOR = "EPSG:3857"  # what the browser draws in: an image in any other system would sit askew
+RADIUS = 6378137.0  # meters, of the sphere of that system
+FROM_180 = f"+proj=merc +a={RADIUS} +b={RADIUS} +lon_0=180 +units=m +nadgrids=@null"  # from 180 degrees on
+NORTHMOST = 85.05  # degrees, where a web map ends
 
 
 def scene_map(scene: Scene, *, pixels: int = 256, opacity: float = 0.6, base_map: bool = False) -> folium.Map:
@@ -25,7 +28,7 @@ def scene_map(scene: Scene, *, pixels: int = 256, opacity: float = 0.6, base_map
     opacity   of the class map, 0 to 1
     base_map  also offer OpenStreetMap tiles, the only part that needs the network
 
-    ValueError when the scene has no coordinate reference system.
+    ValueError when the scene has no coordinate reference system, or lies too near to a pole for a web map.
     """
     drawn = _empty_map(scene, base_map)
     _image(scene, pixels).add_to(drawn)
@@ -111,7 +114,7 @@ def _sliders(left: Scene, right: Scene, opacity: float) -> str:
 
 def _empty_map(scene: Scene, base_map: bool) -> folium.Map:
     """A map of the scene's surroundings with nothing on it but, if wanted, OpenStreetMap."""
-    west, south, east, north = scene.bounds_latlon()
+    _, _, corners = _place(scene)
     drawn = _Map(tiles=None, control_scale=True, zoom_control=True)
     drawn.title = f"Map of {scene.name} ({scene.source})"
     # only Leaflet itself: folium's other scripts and fonts are for things this map does not have
@@ -119,8 +122,30 @@ def _empty_map(scene: Scene, base_map: bool) -> folium.Map:
     drawn.default_css = [(name, url) for name, url in drawn.default_css if name == "leaflet_css"]
     if base_map:
         folium.TileLayer("OpenStreetMap", name="base map").add_to(drawn)
-    drawn.fit_bounds([[south, west], [north, east]])
+    drawn.fit_bounds(corners)
     return drawn
+
+
+def _place(scene: Scene) -> tuple[str, tuple[float, ...], list[list[float]]]:
+    """(projection of the browser, bounds in it, [[south, west], [north, east]] in degrees) of a scene.
+
+    Across 180 degrees the projection is centered there and longitudes go on beyond 180, which Leaflet understands.
+    ValueError when the scene has no place, or reaches beyond what a web map shows.
+    """
+    scene.bounds_latlon()  # says so when there is no coordinate reference system
+    cols, rows = np.meshgrid(np.linspace(0, scene.width, 21), np.linspace(0, scene.height, 21))
+    lon, lat = map(np.array, transform(scene.crs, "EPSG:4326", *map(np.ravel, scene.transform * (cols, rows))))
+    if not np.isfinite([lon, lat]).all() or abs(lat).max() > NORTHMOST:
+        raise ValueError(
+            f"Scene '{scene.name}' reaches beyond {NORTHMOST:.0f} degrees of latitude, where a web map ends; "
+            "write it with raster.write_scene and open it in a GIS."
+        )
+    across = abs(lon).max() > 180 or (np.ptp(lon) > 180 and not scene.crs.is_geographic)
+    crs = FROM_180 if across else WEB_MERCATOR
+    area = transform_bounds(scene.crs, crs, *array_bounds(scene.height, scene.width, scene.transform))
+    west, east = (180 * across + np.degrees(x / RADIUS) for x in area[::2])
+    south, north = (np.degrees(np.arctan(np.sinh(y / RADIUS))) for y in area[1::2])
+    return crs, area, [[float(south), float(west)], [float(north), float(east)]]
 
 
 def _image(scene: Scene, pixels: int):
@@ -136,7 +161,7 @@ def _labels(scene: Scene, name: str, opacity: float, pixels: int, **options):
 
 def _overlay(scene: Scene, picture: np.ndarray, name: str, opacity: float, pixels: int, resampling, **options):
     """Warp a (rows, cols, 4) picture to the map's projection and wrap it as a layer."""
-    area = transform_bounds(scene.crs, WEB_MERCATOR, *array_bounds(scene.height, scene.width, scene.transform))
+    crs, area, corners = _place(scene)
     scale = pixels / max(area[2] - area[0], area[3] - area[1])
     width, height = (max(1, round((area[i + 2] - area[i]) * scale)) for i in (0, 1))
     warped = np.zeros((4, height, width), np.uint8)
@@ -146,13 +171,12 @@ def _overlay(scene: Scene, picture: np.ndarray, name: str, opacity: float, pixel
         src_transform=scene.transform,
         src_crs=scene.crs,
         dst_transform=from_bounds(*area, width, height),
-        dst_crs=WEB_MERCATOR,
+        dst_crs=crs,
         resampling=resampling,
     )
-    west, south, east, north = transform_bounds(WEB_MERCATOR, "EPSG:4326", *area)
     return folium.raster_layers.ImageOverlay(
         np.moveaxis(warped, 0, -1),
-        [[south, west], [north, east]],
+        corners,
         name=as_html(name),  # Leaflet's layer switch reads it as HTML
         opacity=opacity,
         alt=as_option(f"{scene.source}: {name}"),

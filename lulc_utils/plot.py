@@ -127,6 +127,28 @@ def heat(
     return image
 
 
+def heats(
+    first: tuple[str, np.ndarray],
+    others: Mapping[str, tuple[np.ndarray, np.ndarray]],
+    marked: tuple[int, int, int] | None = None,
+    limits: tuple[float | None, float | None] = (None, None),
+) -> tuple[Figure, np.ndarray, list[AxesImage]]:
+    """A picture, and beside it values on the patch grids of pictures: {title: (picture, values [h, w])}.
+
+    first    (title, picture)
+    marked   (row, column, side) of a patch that is framed in the first picture
+    limits   of the color scale; its own for every picture when None
+
+    Returns the figure, its axes and an image per heat map, for color bars.
+    """
+    pictures = {title: picture for title, (picture, _) in others.items()}
+    figure, axes = panels({first[0]: first[1], **pictures}, size=2.4)
+    if marked:
+        mark_patch(axes[0], *marked)
+    images = [heat(axis, *pair, title, limits) for axis, (title, pair) in zip(axes[1:], others.items(), strict=False)]
+    return figure, axes, images
+
+
 def intervals(groups: Mapping[str, Mapping[str, tuple[float, float, float]]], xlabel: str) -> tuple[Figure, np.ndarray]:
     """Scores with their intervals, a panel per group: `{group: {method: (value, low, high)}}`."""
     figure, axes = plt.subplots(

@@ -29,6 +29,10 @@ class Projection(NamedTuple):
     mean: torch.Tensor
     axes: torch.Tensor
 
+    def __call__(self, features: torch.Tensor) -> torch.Tensor:
+        """Projected features, [..., D] -> [..., d]."""
+        return (features - self.mean) @ self.axes
+
 
 class Prototypes(NamedTuple):
     """Groups as in `lulc_utils.cluster`: projection of features, centers [K, d] of length 1, loss of every step."""
@@ -39,7 +43,7 @@ class Prototypes(NamedTuple):
 
     def encode(self, features: torch.Tensor) -> torch.Tensor:
         """Projected features, [..., D] -> [..., d]."""
-        return (features - self.projection.mean) @ self.projection.axes
+        return self.projection(features)
 
 
 def fit_projection(features: torch.Tensor, dim: int = 64) -> Projection:
@@ -169,4 +173,4 @@ def _unit(features: torch.Tensor, projection: Projection) -> torch.Tensor:
     """Projected and scaled to length 1, [N, h, w, D] -> [N, h * w, d]."""
     if features.shape[-1] != len(projection.mean):
         raise ValueError(f"The features have {features.shape[-1]} numbers per patch, not {len(projection.mean)}.")
-    return F.normalize((_checked(features) - projection.mean) @ projection.axes, dim=-1)
+    return F.normalize(projection(_checked(features)), dim=-1)

@@ -9,6 +9,7 @@ from lulc_utils.evaluate.matching import apply_match, match, match_many
 from lulc_utils.evaluate.probes import knn_predict, linear_probe, predict
 from lulc_utils.evaluate.scoring import (
     SCORES,
+    at_pixels,
     class_accuracy,
     confusion,
     confusions_by_group,
@@ -22,6 +23,7 @@ from lulc_utils.evaluate.splits import leave_groups_out, split_blocks, split_gro
 __all__ = [
     "SCORES",
     "apply_match",
+    "at_pixels",
     "bootstrap",
     "bootstrap_difference",
     "class_accuracy",

@@ -32,6 +32,11 @@ def patch_labels(labels: np.ndarray, patch: int) -> np.ndarray:
     return values[votes.argmax(0)].astype(np.uint8)
 
 
+def at_pixels(labels: np.ndarray, patch: int, size: tuple[int, int]) -> np.ndarray:
+    """Labels of patches [N, h, w] as labels of their pixels, [N, *size]."""
+    return labels.repeat(patch, 1).repeat(patch, 2)[:, : size[0], : size[1]]
+
+
 def majority_class(labels: np.ndarray, n_classes: int) -> int:
     """The most frequent class, the baseline every map must beat; ValueError when nothing is labelled."""
     labels = np.asarray(labels)

@@ -97,7 +97,9 @@ def test_nbstripout_would_change_nothing():
 @each_chapter
 def test_every_figure_has_alt_text_and_a_caption_that_says_something(path):
     drawn = [
-        c for c in cells(path, "code") if re.search(r"plot\.(scenes|panels|heat|intervals)\(|plt\.subplots", source(c))
+        c
+        for c in cells(path, "code")
+        if re.search(r"plot\.(scenes|panels|heats?|intervals)\(|plt\.subplots", source(c))
     ]
     drawn = [c for c in drawn if not source(c).lstrip().startswith("def ")]
     assert drawn

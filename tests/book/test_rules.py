@@ -17,30 +17,7 @@ NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 FUNCTIONS = ast.FunctionDef | ast.AsyncFunctionDef
 LINES_OF_A_FILE, LINES_OF_A_BODY, LINES_OF_A_CELL, COLUMNS, MEDIAN, DEFINITIONS, IN_A_ROW = 250, 30, 12, 78, 6, 45, 2
 
-# What the code does not satisfy yet (`--runxfail` shows it). An entry that is no longer needed fails, so that it goes.
-TO_DO = {
-    "test_cells_are_short_and_narrow[00_start_here]",
-    "test_cells_are_short_and_narrow[01_dino_features]",
-    "test_cells_are_short_and_narrow[02_stego_clustering]",
-    "test_most_cells_are_very_short[00_start_here]",
-    "test_most_cells_are_very_short[01_dino_features]",
-    "test_most_cells_are_very_short[02_stego_clustering]",
-    "test_a_sentence_stands_between_cells[00_start_here]",
-    "test_a_sentence_stands_between_cells[01_dino_features]",
-    "test_a_sentence_stands_between_cells[02_stego_clustering]",
-    "test_chapters_define_few_functions",
-    "test_numbers_that_have_a_name_are_called_by_it[00_start_here]",
-    "test_numbers_that_have_a_name_are_called_by_it[01_dino_features]",
-    "test_numbers_that_have_a_name_are_called_by_it[02_stego_clustering]",
-}
-
 each_chapter = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
-
-
-@pytest.fixture(autouse=True)
-def to_do(request):
-    if request.node.name in TO_DO:
-        request.applymarker(pytest.mark.xfail(strict=True))
 
 
 def functions(path):

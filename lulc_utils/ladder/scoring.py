@@ -1,0 +1,110 @@
+"""Counts, scores with intervals, and tables of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import torch
+
+from lulc_utils import backbone, evaluate
+from lulc_utils.ladder.crops import Crops
+from lulc_utils.plot import Table, class_map, rgb
+from lulc_utils.scene import Scene
+
+Interval = tuple[float, float, float]  # value, low, high
+
+
+def count(
+    answers: Mapping[str, np.ndarray], crops: Crops, groups: Sequence[str] | None = None
+) -> dict[str, np.ndarray]:
+    """{way: confusion per crop, or per group of crops, [G, n, n + 1]} of answers [N, H, W]."""
+    groups = [s.name for s in crops.scenes] if groups is None else groups
+    return {name: evaluate.confusions_by_group(crops.labels, a, groups, crops.n_classes) for name, a in answers.items()}
+
+
+def with_intervals(tables: Mapping[str, np.ndarray], score: str = "miou", seed: int = 0) -> dict[str, Interval]:
+    """{way: (value, low, high)} of one table per crop or tile, [T, n, n + 1], with 95 % intervals."""
+    return {way: evaluate.with_interval(t, score, seed=seed) for way, t in tables.items()}
+
+
+def scores(tables: Mapping[str, np.ndarray], seed: int = 0) -> dict[str, dict[str, Interval]]:
+    """{"accuracy": {way: (value, low, high)}, "mIoU": {...}} with 95 % intervals."""
+    return {"accuracy": with_intervals(tables, "accuracy", seed), "mIoU": with_intervals(tables, seed=seed)}
+
+
+def summary(counts: Mapping[str, Mapping[str, np.ndarray]], seed: int = 0) -> dict[str, dict[str, Interval]]:
+    """mIoU of what `read_all` counted, {way: {description: (value, low, high)}}; "one class" stands below each way."""
+    lazy = {"one class": counts["one class"]["any"]}
+    return {way: with_intervals({**named, **lazy}, seed=seed) for way, named in counts.items() if way != "one class"}
+
+
+def by_tile(tables: Mapping[str, np.ndarray], tiles: Sequence[str]) -> dict[str, dict[str, tuple[float, float]]]:
+    """Accuracy and mIoU on every tile, {tile: {way: (accuracy, mIoU)}}; tables have one entry per tile."""
+    scored = {way: evaluate.scores(t) for way, t in tables.items()}
+    return {
+        tile: {way: (float(s["accuracy"][i]), float(s["miou"][i])) for way, s in scored.items()}
+        for i, tile in enumerate(tiles)
+    }
+
+
+def map_pictures(
+    crops: Crops, maps: Mapping[str, np.ndarray], numbers: Sequence[int], titles: Mapping[str, str]
+) -> dict[str, np.ndarray]:
+    """Some crops as pictures: the image, the truth, and maps [N, H, W]; `titles` are {name of a map: its title}."""
+    pictures = {}
+    for i in numbers:
+        pictures[crops.scenes[i].name] = rgb(crops.scenes[i])
+        for title, labels in {"truth": crops.labels, **{t: maps[name] for name, t in titles.items()}}.items():
+            pictures[f"{title}, {i}"] = class_map(labels[i], crops.scenes[i].classes)
+    return pictures
+
+
+def score_table(
+    tables: Mapping[tuple[str, ...], np.ndarray],
+    first: Sequence[str],
+    caption: str,
+    *,
+    seed: int = 0,
+    more: Sequence[list] = (),
+) -> Table:
+    """Accuracy, mIoU with its 95 % interval and macro-F1, a row for every entry.
+
+    tables   what a row is, as many words as `first` has -> one confusion table per crop or tile
+    first    heads the columns of these words
+    more     further rows at the end
+    """
+    rows = []
+    for words, t in tables.items():
+        s, (_, low, high) = evaluate.scores(t.sum(0)), evaluate.with_interval(t, seed=seed)
+        rows.append([*words, s["accuracy"], s["miou"], f"{low:.2f} to {high:.2f}", s["macro_f1"]])
+    return Table([*first, "accuracy", "mIoU", "95 % interval", "macro-F1"], [*rows, *more], caption)
+
+
+def gain_table(
+    pairs: Mapping[tuple[str, ...], tuple[np.ndarray, np.ndarray]], first: Sequence[str], caption: str, seed: int = 0
+) -> Table:
+    """Differences of mIoU with their 95 % intervals, a row for every pair of tables of the same crops or tiles."""
+    rows = []
+    for words, (a, b) in pairs.items():
+        gain, low, high = evaluate.bootstrap_difference(a, b, seed=seed)
+        rows.append([*words, f"{gain:+.2f}", f"{low:+.2f} to {high:+.2f}"])
+    return Table([*first, "mIoU", "95 % interval"], rows, caption)
+
+
+def tile_table(scores: Mapping[str, Mapping[str, Sequence[float]]], columns: Mapping[str, str], caption: str) -> Table:
+    """Accuracy and mIoU on every tile from `by_tile`; `columns` are {way: its short name}."""
+    rows = [[tile, *(float(ways[way][i]) for i in (0, 1) for way in columns)] for tile, ways in scores.items()]
+    header = [f"{score}, {short}" for score in ("accuracy", "mIoU") for short in columns.values()]
+    return Table(["tile", *header], rows, caption)
+
+
+def pca_pictures(
+    scenes: Sequence[Scene], features: Mapping[str, torch.Tensor], numbers: Sequence[int]
+) -> dict[str, np.ndarray]:
+    """Some scenes, each beside the PCA colors of its descriptions [N, h, w, D], which are fitted on all scenes."""
+    fits, pictures = {name: backbone.fit_pca(x) for name, x in features.items()}, {}
+    for i in numbers:
+        pictures[scenes[i].name] = rgb(scenes[i])
+        pictures |= {f"{name}, {i}": backbone.pca_rgb(x[i], fits[name]) for name, x in features.items()}
+    return pictures
