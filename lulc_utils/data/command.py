@@ -8,6 +8,7 @@ import textwrap
 from lulc_utils.data.cache import cache_folder, leftovers, missing, verify
 from lulc_utils.data.download import fetch
 from lulc_utils.data.manifest import about, names, registry
+from lulc_utils.data.pool import SOURCES, build
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -27,6 +28,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     get.add_argument("--workers", type=int, default=8, metavar="N", help="downloads at once (default %(default)s)")
     get.add_argument("--quiet", action="store_true", help="no progress bar and no report")
     get.set_defaults(call=fetch_all)
+    pool = commands.add_parser("pool", help="photographs to train a backbone on (reads 583 MB, keeps 70 MB)")
+    pool.add_argument("--out", metavar="FOLDER", help="where to (default: pool in the cache)")
+    pool.set_defaults(call=build_pool)
     check = commands.add_parser("verify", help="check every cached file against its SHA-256")
     check.add_argument("name", metavar="NAME")
     check.set_defaults(call=print_verify)
@@ -73,6 +77,13 @@ def fetch_all(options: argparse.Namespace) -> None:
         folder = fetch(name, progress=not options.quiet, workers=options.workers)
         if not options.quiet:
             print(f"{name}: all {len(registry(name))} files are in {folder}")
+
+
+def build_pool(options: argparse.Namespace) -> None:
+    """Make the training pool, and say how to train on it."""
+    folder = build(options.out)
+    parts = "+".join(str(folder / source) for source in SOURCES)
+    print(f"The pool is in {folder}; train on it with `python -m lulc_utils dino train --data {parts} ...`.")
 
 
 def print_verify(options: argparse.Namespace) -> int:

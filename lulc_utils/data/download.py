@@ -85,7 +85,7 @@ def fetch(name: str, *, files: Iterable[str] | None = None, progress: bool = Tru
         return folder
     try:
         with _only_process(name, folder, progress):
-            failed = _bring(name, lacking(), folder, progress, workers)
+            failed = bring(name, lacking(), folder, progress, workers)
     except (OSError, ValueError) as error:
         raise DataUnavailable(
             f"Dataset '{name}' cannot be stored; set LULC_DATA_DIR to a folder that can be written to: {error}"
@@ -113,7 +113,7 @@ def _only_process(name: str, folder: Path, progress: bool) -> Iterator[None]:
         yield
 
 
-def _bring(name: str, todo: list[File], folder: Path, progress: bool, workers: int) -> dict[File, list[str]]:
+def bring(name: str, todo: list[File], folder: Path, progress: bool, workers: int) -> dict[File, list[str]]:
     """Download files, several at a time; returns those that could not be brought, and why."""
     workers = max(1, workers)
     bar = tqdm(total=sum(file.bytes for file in todo), desc=name, unit="B", unit_scale=True, disable=not progress)
