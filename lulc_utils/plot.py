@@ -6,6 +6,7 @@ known. Class colours are always shown with their names, never alone.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 
 import matplotlib.pyplot as plt
@@ -23,13 +24,27 @@ COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#00
 MARKERS = "osD^vPX"
 
 
-def rgb(scene: Scene) -> np.ndarray:
-    """Red, green and blue for the screen, (rows, cols, 3) uint8; other types are stretched from 2 % to 98 %.
+def bands_of(scene: Scene, *colors: str) -> tuple[str, ...]:
+    """The scene's bands that hold these colors ("red", "green", "blue", "nir"), by their names; () when one is missing.
 
-    Pixels without a measurement are white. ValueError when the scene has no such bands.
+    Known are plain names in any case, and those of Sentinel-2 by ESA (B04) and Earth Engine (B4; Landsat 8 and 9 agree
+    but for the near infrared).
     """
-    names = ("red", "green", "blue") if "red" in scene.bands else ("B04", "B03", "B02")
-    picture = np.moveaxis(scene.select(*names), 0, -1)  # [rows, cols, 3]
+    numbers = {"red": "b4", "green": "b3", "blue": "b2", "nir": "b8"}
+    names = {re.sub(r"^(sr_)?b0?(?=\d)", "b", name.lower()): name for name in reversed(scene.bands)}
+    given = [names.get(color, names.get(numbers[color])) for color in colors]
+    return () if None in given else tuple(given)
+
+
+def rgb(scene: Scene, colors: Sequence[str] = ("red", "green", "blue")) -> np.ndarray:
+    """Three bands for the screen, (rows, cols, 3) uint8; other types are stretched from 2 % to 98 %.
+
+    Where the bands' names do not tell the colors (`bands_of`), the first three bands are shown, or the first alone in
+    grey. Pixels without a measurement are white.
+    """
+    names = bands_of(scene, *colors)
+    first = scene.pixels[:3] if len(scene.bands) > 2 else scene.pixels[[0, 0, 0]]
+    picture = np.moveaxis(scene.select(*names) if names else first, 0, -1)  # [rows, cols, 3]
     if picture.dtype != np.uint8:
         low, high = np.percentile(picture[scene.valid], (2, 98))
         picture = np.nan_to_num((picture - low) / max(high - low, 1e-9))

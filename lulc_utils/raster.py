@@ -175,7 +175,14 @@ def opened(path: str | Path) -> Iterator[DatasetReader]:
         with rasterio.open(path) as file:
             yield file
     except RasterioIOError as error:
-        raise ValueError(f"{path} cannot be read as a raster ({error}); is it complete?") from error
+        raise ValueError(f"{path} cannot be read as a raster ({reason(error)}); is it complete?") from error
+
+
+def reason(error: BaseException) -> str:
+    """What went wrong in the first place, in one line: rasterio often only says "see previous exception"."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return " ".join(str(error).split())
 
 
 def _window_inside(file: DatasetReader, window: Window | None, path: str | Path) -> Window:

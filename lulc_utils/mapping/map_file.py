@@ -136,7 +136,7 @@ def _written(out: Path) -> Iterator[None]:
         yield
     except (RasterioError, OSError) as error:
         raise RuntimeError(
-            f"{out} could not be written ({error}); make room or choose another folder, then run again."
+            f"{out} could not be written ({raster.reason(error)}); make room or choose another folder, then run again."
         ) from error
 
 

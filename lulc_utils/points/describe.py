@@ -8,28 +8,47 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from rasterio.enums import ColorInterp
 
 from lulc_utils import backbone, contrastive, raster
 from lulc_utils.scene import UNLABELLED, Scene
 
 Describer = Callable[[np.ndarray], torch.Tensor]  # pixels [C, h, w] -> features [h, w, D] of pixels or patches
+COLORS, UNNAMED = ("red", "green", "blue"), ("band 1", "band 2", "band 3")
+KINDS = ("reflectance", "U-Net")
 BLOCK = 8  # sides of a scene are multiples of this, so that patches fit
 
 
 def read_middle(path: str | Path, side: int) -> Scene:
     """The middle of an image on Earth as a Scene, at most `side` pixels a side, in whole blocks of 8 pixels.
 
-    An 8-bit image whose bands have no names is taken for red, green and blue.
+    Of a photograph (8-bit red, green and blue first, or three or four bands without names) these three are kept.
+    ValueError says what kind of image cannot be used, and what to do.
     """
+    with raster.opened(path) as file:
+        if ColorInterp.palette in file.colorinterp:
+            raise ValueError(
+                f"{path} has a color table: its numbers are names, not measurements; make red, green and blue of them "
+                "first (`gdal_translate -expand rgb`)."
+            )
+        if np.dtype(file.dtypes[0]).kind not in "uif":
+            raise ValueError(f"{path} holds {file.dtypes[0]} numbers; only real numbers can be mapped.")
+        if file.crs is not None and file.transform.is_identity:
+            raise ValueError(f"{path} has a reference system but no position in it; georeference it first.")
+        if min(file.height, file.width, side) < BLOCK:
+            raise ValueError(
+                f"{path} is {file.height} x {file.width} pixels and side is {side}; at least {BLOCK} are needed."
+            )
     scene = raster.read_scene(path, window=raster.middle_window(path, side, side, BLOCK), require_crs=True)
-    if is_photo(scene) and scene.bands[0] == "band 1":
-        scene = replace(scene, pixels=scene.pixels[:3], bands=("red", "green", "blue"))
+    names = tuple(name.lower() for name in scene.bands[:3])
+    if scene.pixels.dtype == np.uint8 and (names == COLORS or (names == UNNAMED and len(scene.bands) in (3, 4))):
+        scene = replace(scene, pixels=scene.pixels[:3], bands=COLORS)
     return scene
 
 
 def is_photo(scene: Scene) -> bool:
     """Whether a scene is an 8-bit photograph: a single pixel of it says little, a patch says more."""
-    return scene.pixels.dtype == np.uint8
+    return scene.pixels.dtype == np.uint8 and scene.bands == COLORS
 
 
 def describer(scenes: Sequence[Scene], kind: str = "reflectance", *, steps: int = 40, seed: int = 0) -> Describer:
@@ -37,17 +56,25 @@ def describer(scenes: Sequence[Scene], kind: str = "reflectance", *, steps: int 
 
     Photographs get the patch features of the embedded backbone, whatever the kind. Other scenes get
     "reflectance", every band brought to mean 0 and spread 1 over the scenes, or "U-Net": the features of a
-    network pre-trained on these scenes alone for so many steps.
+    network pre-trained on these scenes alone for so many steps. ValueError for another kind.
     """
+    if kind not in KINDS:
+        raise ValueError(f"There are no features '{kind}'; choose {' or '.join(KINDS)}.")
     if is_photo(scenes[0]):
         vit = backbone.load("embedded")
         return lambda pixels: backbone.patch_features(vit, pixels[None, :3])[0]
-    images, bands, _ = contrastive.patches(scenes, 64)  # [N, C, 64, 64]
-    usable = images[np.isfinite(images).all((1, 2, 3))]
+    images = _measured(scenes)  # [N, C, n, n]
     if kind == "U-Net":
-        return _unet(usable, bands, steps, seed)
-    mean, spread = usable.mean((0, 2, 3)), usable.std((0, 2, 3))
-    return lambda pixels: torch.from_numpy(((np.moveaxis(pixels, 0, -1) - mean) / spread).astype(np.float32))
+        return _unet(images, scenes[0].bands, steps, seed)
+    mean, spread = images.mean((0, 2, 3)), images.std((0, 2, 3))
+    spread = np.where(spread > 0, spread, 1).astype(np.float32)  # a band may be the same everywhere
+
+    def describe(pixels: np.ndarray) -> torch.Tensor:
+        features = torch.from_numpy(((np.moveaxis(pixels, 0, -1) - mean) / spread).astype(np.float32))
+        # groups compare directions, of which one band alone has only two: a constant beside it gives it more
+        return features if features.shape[-1] > 1 else torch.cat([features, torch.ones_like(features)], -1)
+
+    return describe
 
 
 def rows_of(scenes: Sequence[Scene], describe: Describer) -> tuple[torch.Tensor, np.ndarray]:
@@ -57,9 +84,7 @@ def rows_of(scenes: Sequence[Scene], describe: Describer) -> tuple[torch.Tensor,
     """
     rows, spots = [], []
     for number, scene in enumerate(scenes):
-        usual = scene.pixels[:, scene.valid].mean(1)[:, None, None]
-        filled = np.where(scene.valid, scene.pixels, usual).astype(scene.pixels.dtype)
-        features = describe(filled)  # [h, w, D]
+        features = describe(_filled(scene))  # [h, w, D]
         step = scene.height // features.shape[0]
         whole = scene.valid.reshape(features.shape[0], step, features.shape[1], step).all((1, 3))
         rows.append(features[torch.from_numpy(whole)])
@@ -80,9 +105,24 @@ def labels_at(spots: np.ndarray, scenes: Sequence[Scene]) -> np.ndarray:
     return np.array([scenes[number].labels[row, col] for number, row, col in spots])
 
 
+def _filled(scene: Scene) -> np.ndarray:
+    """Pixels [C, h, w]; those without a measurement have the mean of the others."""
+    usual = scene.pixels[:, scene.valid].mean(1)[:, None, None]
+    return np.where(scene.valid, scene.pixels, usual).astype(scene.pixels.dtype)
+
+
+def _measured(scenes: Sequence[Scene]) -> np.ndarray:
+    """Squares [N, C, n, n] float32 of at most 64 pixels a side: those of which half was measured, if there are any."""
+    size = min(64, *(n for s in scenes for n in (s.height, s.width)))
+    pieces = [piece for scene in scenes for piece in raster.crops(scene, size) if piece.valid.any()]
+    most = [piece for piece in pieces if piece.valid.mean() >= 0.5] or pieces
+    return np.stack([_filled(piece) for piece in most]).astype(np.float32)
+
+
 def _unet(images: np.ndarray, bands: tuple[str, ...], steps: int, seed: int) -> Describer:
     """Features of a U-Net that is pre-trained on images [N, C, 64, 64]."""
-    small = contrastive.Pretraining(steps=steps, batch_size=8, seed=seed)
+    crop = min(32, images.shape[-1])
+    small = contrastive.Pretraining(steps=steps, batch_size=8, crop=crop, seed=seed)
     net = contrastive.pretrain(images, small, bands=bands).model
 
     @torch.no_grad()

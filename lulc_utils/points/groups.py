@@ -26,7 +26,16 @@ class Groups(NamedTuple):
 
 
 def group(rows: torch.Tensor, k: int, seed: int = 0) -> Groups:
-    """k groups of rows [M, D] by k-means and cosine: as many groups as points that can be labelled."""
+    """k groups of rows [M, D] by k-means and cosine: as many groups as points that can be labelled.
+
+    ValueError when there are fewer different rows than groups.
+    """
+    kinds = len(torch.unique(rows, dim=0))
+    if not 1 <= k <= kinds:
+        raise ValueError(
+            f"{len(rows)} pixels or patches were measured, of {kinds} different kinds; {k} groups cannot be made of "
+            "them. Choose another number of points (n_points)."
+        )
     clusters = cluster.by_cosine(rows, k, seed)
     similarity = cluster.similarity(rows, clusters.centers)  # [M, k]
     return Groups(clusters, similarity.argmax(1).numpy(), similarity.argmax(0).numpy())
@@ -48,6 +57,8 @@ def name_groups(
     elif all(scene.labels is not None for scene in scenes):
         names, classes = labels_at(spots, scenes), scenes[0].classes
     else:
+        if len(spots) > UNLABELLED:
+            raise ValueError(f"A map shows {UNLABELLED} groups at most, not {len(spots)}; choose a smaller n_points.")
         names = np.arange(len(spots), dtype=np.uint8)
         classes = tuple(LandCover(f"group {k}", to_hex(c)) for k, c in enumerate(_colors(len(spots))))
     known = np.flatnonzero(names != UNLABELLED)

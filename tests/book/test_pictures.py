@@ -45,8 +45,24 @@ def test_rgb_keeps_bytes_stretches_reflectance_and_whitens_nodata(scene):
     reflectance[:, 0, 0] = np.nan
     shown = plot.rgb(Scene("s", reflectance, ("B04", "B03", "B02"), "x"))
     assert shown.dtype == np.uint8 and shown.max() == 255 and tuple(shown[0, 0]) == (255, 255, 255)
-    with pytest.raises(ValueError, match="has no band"):
-        plot.rgb(Scene("s", reflectance[:1], ("nir",), "x"))
+
+
+@pytest.mark.parametrize(
+    ("bands", "order"),
+    [
+        (("B04", "B03", "B02"), (0, 1, 2)),
+        (("B2", "B3", "B4", "B8"), (2, 1, 0)),  # Earth Engine
+        (("SR_B2", "SR_B3", "SR_B4"), (2, 1, 0)),  # Landsat 8 and 9
+        (("Blue", "GREEN", "red"), (2, 1, 0)),
+        (("band 1", "band 2", "band 3", "band 4"), (0, 1, 2)),  # nothing is known: the first three
+        (("VV", "VH"), (0, 0, 0)),
+        (("nir",), (0, 0, 0)),
+    ],
+)
+def test_rgb_knows_the_bands_by_many_names_and_shows_something_without(bands, order):
+    pixels = np.random.default_rng(0).integers(0, 255, (len(bands), 8, 8), np.uint8)
+    shown = plot.rgb(Scene("s", pixels, bands, "x"))
+    np.testing.assert_array_equal(shown, np.moveaxis(pixels[list(order)], 0, -1))
 
 
 def test_scenes_figure_names_every_class(scene):
