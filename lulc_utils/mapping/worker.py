@@ -203,8 +203,8 @@ def _read(view: DatasetReader | WarpedVRT, plan: Plan, row: Span, col: Span) -> 
         return pixels, valid_pixels(view, plan.bands, window, pixels)
     except RasterioError as error:
         raise RuntimeError(
-            f"{plan.source} could not be read at row {row.start}, column {col.start} ({raster.reason(error)}); run again "
-            "to continue from there."
+            f"{plan.source} could not be read at row {row.start}, column {col.start} ({raster.reason(error)}); run "
+            "again to continue from there."
         ) from error
 
 
