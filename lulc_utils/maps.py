@@ -67,8 +67,8 @@ class _Map(folium.Map):
     title = ""
 
     def _repr_html_(self, **kwargs) -> str:
-        shown = super()._repr_html_(**kwargs)
-        titled = shown.replace("<iframe ", f'<iframe title="{as_html(self.title)}" ', 1)
+        page = super()._repr_html_(**kwargs)
+        titled = page.replace("<iframe ", f'<iframe title="{as_html(self.title)}" ', 1)
         return titled.replace("&lt;html&gt;", "&lt;html lang=&quot;en&quot;&gt;", 1)
 
 

@@ -91,14 +91,14 @@ def legend(figure: Figure, classes: tuple[LandCover, ...], unlabelled: bool = Fa
         text.set_text(as_label(handle.get_label()))
 
 
-def scenes(shown: Sequence[Scene], truth: bool = True, columns: int = 4) -> tuple[Figure, np.ndarray]:
+def scenes(some: Sequence[Scene], truth: bool = True, columns: int = 4) -> tuple[Figure, np.ndarray]:
     """Scenes and, below or beside each, its class map with a legend. Returns (figure, axes)."""
-    pictures = {s.name: rgb(s) for s in shown}
+    pictures = {s.name: rgb(s) for s in some}
     if truth:
-        pictures |= {f"{s.name}: truth": class_map(s.labels, s.classes) for s in shown}
-    figure, axes = panels(pictures, columns=min(columns, len(shown)) if len(shown) > 1 else 2)
+        pictures |= {f"{s.name}: truth": class_map(s.labels, s.classes) for s in some}
+    figure, axes = panels(pictures, columns=min(columns, len(some)) if len(some) > 1 else 2)
     if truth:
-        legend(figure, shown[0].classes, any((s.labels == UNLABELLED).any() for s in shown))
+        legend(figure, some[0].classes, any((s.labels == UNLABELLED).any() for s in some))
     return figure, axes
 
 

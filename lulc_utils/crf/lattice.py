@@ -127,10 +127,12 @@ def _with_bridges(used: torch.Tensor, steps: torch.Tensor) -> torch.Tensor:
 
 def _neighbors(used: torch.Tensor, step: torch.Tensor, dtype: torch.dtype) -> tuple[torch.Tensor, torch.Tensor]:
     """Itself and both neighbors in one direction with weights 1/2, 1/4, 1/4 (0 where there is none), [M, 3] twice."""
-    here = torch.arange(len(used), device=used.device)
+    itself = torch.arange(len(used), device=used.device)
     after = torch.searchsorted(used, used + step).clamp_max(len(used) - 1)
-    found = used[after] == used + step
-    before = torch.full_like(here, -1).scatter_(0, after[found], here[found])  # whoever follows me is preceded by me
-    near = torch.stack([here, torch.where(found, after, here), torch.where(before < 0, here, before)], 1)
-    weights = torch.stack([torch.full_like(here, 2), found, before >= 0], 1).to(dtype) / 4
+    follows = used[after] == used + step
+    before = torch.full_like(itself, -1).scatter_(
+        0, after[follows], itself[follows]
+    )  # whoever follows me is preceded by me
+    near = torch.stack([itself, torch.where(follows, after, itself), torch.where(before < 0, itself, before)], 1)
+    weights = torch.stack([torch.full_like(itself, 2), follows, before >= 0], 1).to(dtype) / 4
     return near, weights

@@ -100,18 +100,18 @@ def numbers(values: np.ndarray) -> str:
 
 def grid_of(scene: Scene, features: ArrayLike, name: str) -> np.ndarray:
     """Features [h, w, D] as float64; ValueError unless they are finite and their grid tiles the scene with squares."""
-    found = np.asarray(features, np.float64)
-    if found.ndim != 3:
-        raise ValueError(f"The features '{name}' must be [rows, columns, numbers], not of shape {found.shape}.")
-    rows, cols = found.shape[:2]
+    grid = np.asarray(features, np.float64)
+    if grid.ndim != 3:
+        raise ValueError(f"The features '{name}' must be [rows, columns, numbers], not of shape {grid.shape}.")
+    rows, cols = grid.shape[:2]
     if not rows or not cols or scene.height % rows or scene.width % cols or scene.height * cols != scene.width * rows:
         raise ValueError(
             f"The features '{name}' are a grid of {rows} x {cols} patches, which does not fit the scene "
             f"'{scene.name}' of {scene.height} x {scene.width} pixels; crop the scene to whole patches."
         )
-    if not np.isfinite(found).all():
+    if not np.isfinite(grid).all():
         raise ValueError(f"The features '{name}' have numbers that are not finite (NaN or infinite).")
-    return found
+    return grid
 
 
 def checked_patch(patch: tuple[int, int], rows: int, cols: int) -> tuple[int, int]:
@@ -124,12 +124,12 @@ def checked_patch(patch: tuple[int, int], rows: int, cols: int) -> tuple[int, in
 
 def framed(rgb: np.ndarray, patch: tuple[int, int], side: int) -> np.ndarray:
     """A copy of a picture in which one patch has a frame, white on black."""
-    shown, (top, left) = rgb.copy(), (n * side for n in patch)
+    picture, (top, left) = rgb.copy(), (n * side for n in patch)
     inside = rgb[top : top + side, left : left + side]
-    shown[max(top - 2, 0) : top + side + 2, max(left - 2, 0) : left + side + 2] = 0
-    shown[max(top - 1, 0) : top + side + 1, max(left - 1, 0) : left + side + 1] = 255
-    shown[top : top + side, left : left + side] = inside
-    return shown
+    picture[max(top - 2, 0) : top + side + 2, max(left - 2, 0) : left + side + 2] = 0
+    picture[max(top - 1, 0) : top + side + 1, max(left - 1, 0) : left + side + 1] = 255
+    picture[top : top + side, left : left + side] = inside
+    return picture
 
 
 def over_grey(rgb: np.ndarray, colors: np.ndarray, side: int) -> np.ndarray:

@@ -58,11 +58,11 @@ def shift_slider(
             raise ValueError(f"The shifts '{name}' are {len(values)}, but there are {len(scenes)} scenes.")
     row, col = checked_patch(patch, *grids[0].shape[:2])
     at = row * grids[0].shape[1] + col
-    found = [centred_correspondence(grids[0], g, at) for g in grids]
-    low = float(np.floor(10 * min(f.min() for f in found))) / 10
-    high = float(np.ceil(10 * max(f.max() for f in found))) / 10
+    values_of = [centered_correspondence(grids[0], g, at) for g in grids]
+    low = float(np.floor(10 * min(f.min() for f in values_of))) / 10
+    high = float(np.ceil(10 * max(f.max() for f in values_of))) / 10
     parts = []
-    for i, ((name, scene), values) in enumerate(zip(scenes.items(), found, strict=True)):
+    for i, ((name, scene), values) in enumerate(zip(scenes.items(), values_of, strict=True)):
         presets = [[n, round(float(b[i]), 2)] for n, b in (shifts or {}).items()]
         grid = {"name": name, "rows": values.shape[0], "cols": values.shape[1], "presets": presets}
         size = [scene.width, scene.height]
@@ -70,12 +70,12 @@ def shift_slider(
     data = {"parts": parts, "marked": at, "min": low, "max": high, "start": start}
     static = "".join(
         _static(name, s, v, (row, col) if i == 0 else None, start)
-        for i, ((name, s), v) in enumerate(zip(scenes.items(), found, strict=True))
+        for i, ((name, s), v) in enumerate(zip(scenes.items(), values_of, strict=True))
     )
     return assemble("shift", data, static, caption)
 
 
-def centred_correspondence(first: np.ndarray, second: np.ndarray, at: int) -> np.ndarray:
+def centered_correspondence(first: np.ndarray, second: np.ndarray, at: int) -> np.ndarray:
     """F of patch number `at` of [h, w, D] with every patch of [h', w', D], after centring: [h', w'] float32."""
     a, b = (torch.from_numpy(x.astype(np.float32)).flatten(0, 1)[None] for x in (first, second))
     return centered(correspondence(a, b))[0, at].view(second.shape[:2]).numpy()
@@ -85,9 +85,9 @@ def _static(name: str, scene: Scene, values: np.ndarray, patch: tuple[int, int] 
     attracted = values > shift
     colors = np.where(attracted[..., None], ATTRACT, REPEL)
     side = scene.height // len(values)
-    shown = over_grey(rgb(scene), colors, side)
-    shown = framed(shown, patch, side) if patch else shown
+    picture = over_grey(rgb(scene), colors, side)
+    picture = framed(picture, patch, side) if patch else picture
     share = f"{100 * attracted.mean():.0f} %"
     kind = "simulated scene" if scene.simulated else "scene"
     alt = f"{name}: a {kind}; at b = {shift:g} the marked patch attracts {share} of its patches (bright)."
-    return f'<div class="lulc-part"><p>{as_html(name)}</p>{image(photo(shown), alt)}<p>attracted: {share}</p></div>'
+    return f'<div class="lulc-part"><p>{as_html(name)}</p>{image(photo(picture), alt)}<p>attracted: {share}</p></div>'

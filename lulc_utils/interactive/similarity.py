@@ -46,13 +46,13 @@ def similarity_explorer(
     kinds = features if isinstance(features, dict) else {"features": features}
     if not kinds:
         raise ValueError("There are no features to explore; give at least one array [rows, columns, numbers].")
-    grids = {name: grid_of(scene, found, name) for name, found in kinds.items()}
-    shapes = {found.shape[:2] for found in grids.values()}
+    grids = {name: grid_of(scene, grid, name) for name, grid in kinds.items()}
+    shapes = {grid.shape[:2] for grid in grids.values()}
     if len(shapes) > 1:
         raise ValueError("All kinds of features must describe the same grid of patches.")
     rows, cols = shapes.pop()
     start = checked_patch((rows // 2, cols // 2) if patch is None else patch, rows, cols)
-    packed = [pack(found.reshape(rows * cols, -1), name) for name, found in grids.items()]
+    packed = [pack(grid.reshape(rows * cols, -1), name) for name, grid in grids.items()]
     data = {
         "rows": rows, "cols": cols, "start": start[0] * cols + start[1],
         "picture": photo(rgb(scene)), "size": [scene.width, scene.height],
@@ -62,8 +62,8 @@ def similarity_explorer(
     if scene.labels is not None:
         data["classes"] = scene.class_names
         data["labels"] = numbers(patch_labels(scene.labels[None], scene.height // rows)[0].astype(np.uint8))
-    name, found = next(iter(grids.items()))
-    return assemble("similarity", data, _static(scene, found, name, start), caption)
+    name, grid = next(iter(grids.items()))
+    return assemble("similarity", data, _static(scene, grid, name, start), caption)
 
 
 def pack(features: np.ndarray, name: str = "features") -> tuple[np.ndarray, np.ndarray, float]:
@@ -92,25 +92,25 @@ def pack(features: np.ndarray, name: str = "features") -> tuple[np.ndarray, np.n
 
 def cosines(values: np.ndarray, scale: np.ndarray) -> np.ndarray:
     """What the page computes from packed features, [P, P]: int8 [P, d], [d] -> cosine of every pair of patches."""
-    found = values * scale
-    found = found / np.maximum(np.linalg.norm(found, axis=1, keepdims=True), 1e-12)
-    return found @ found.T
+    vectors = values * scale
+    vectors = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
+    return vectors @ vectors.T
 
 
-def _static(scene: Scene, found: np.ndarray, name: str, patch: tuple[int, int]) -> str:
+def _static(scene: Scene, grid: np.ndarray, name: str, patch: tuple[int, int]) -> str:
     """The picture with the first patch framed, and its similarities."""
-    flat = found.reshape(-1, found.shape[-1])
+    flat = grid.reshape(-1, grid.shape[-1])
     flat = flat / np.linalg.norm(flat, axis=1, keepdims=True)
-    similar = (flat @ flat[patch[0] * found.shape[1] + patch[1]]).reshape(found.shape[:2])
+    similar = (flat @ flat[patch[0] * grid.shape[1] + patch[1]]).reshape(grid.shape[:2])
     low = similar.min()
     colors = matplotlib.colormaps["viridis"]((similar - low) / max(1 - low, 1e-9))[..., :3] * 255
-    side, picture = scene.height // found.shape[0], rgb(scene)
+    side, picture = scene.height // grid.shape[0], rgb(scene)
     kind = "simulated scene" if scene.simulated else "scene"
     where = f"the patch in row {patch[0]}, column {patch[1]}"
     heat = framed(over_grey(picture, colors, side), patch, side)
     return "".join(
-        f'<div class="lulc-part">{image(photo(shown), alt)}</div>'
-        for shown, alt in (
+        f'<div class="lulc-part">{image(photo(view), alt)}</div>'
+        for view, alt in (
             (framed(picture, patch, side), f"A {kind} of {scene.width} by {scene.height} pixels; {where} is framed."),
             (heat, f"Similarity of all patches to {where}, by {name}: from {low:.2f} (dark) to 1 (bright)."),
         )

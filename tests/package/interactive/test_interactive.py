@@ -118,7 +118,7 @@ def test_correspondences_are_stegos(features):
     first, second = features, features[::-1].copy()
     a, b = (torch.from_numpy(x).flatten(0, 1)[None] for x in (first, second))
     wanted = stego.centered(stego.correspondence(a, b))[0, 18].view(16, 16).numpy()
-    found = shift.centred_correspondence(first.astype(float), second.astype(float), 18)
+    found = shift.centered_correspondence(first.astype(float), second.astype(float), 18)
     assert found.dtype == np.float32
     np.testing.assert_allclose(found, wanted, atol=1e-6)
 
