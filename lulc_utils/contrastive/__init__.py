@@ -1,4 +1,4 @@
-"""Dense contrastive pre-training: pixels learn to recognize the same ground in another view, then few labels do.
+"""Dense contrastive pre-training: pixels learn to recognize the same ground in another view; then few labels suffice.
 
 After Embedding Earth (Tarasiou & Zafeiriou 2022, arXiv 2203.06041): pre-train a U-Net on unlabelled Sentinel-2 patches
 with a contrastive loss per pixel, then fine-tune all of it on few labels. The authors never released their code, and
@@ -8,8 +8,8 @@ OURS, chosen on simulated landscapes; the loss is the standard dense InfoNCE (va
 loss        the idea: InfoNCE between the points of two views
 views       two crops of every patch, and the points that both show
 unet        the network: features of every pixel
-pretrain    the loop without labels
-finetune    the loop with few labels, and the head it starts from
+pretrain    training without labels
+finetune    training with few labels, and the head it starts from
 stacks      what to train on: patches, simulated dates, stacks of dates
 command     python -m lulc_utils contrastive pretrain | finetune
 """

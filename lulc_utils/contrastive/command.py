@@ -30,15 +30,15 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         )
         add = command.add_argument
         add("--data", required=True, help="simulated, satclip, terramesh, or a folder of GeoTIFFs (reflectance 0..1)")
-        add("--region", action="append", default=[], help="of the simulator, or part of its name; repeat for more")
+        add("--region", action="append", default=[], help="simulator region, or part of its name; repeat for more")
         add("--patches", type=int, default=100, help="how many patches to simulate per region")
         add("--size", type=int, default=64, help="side of a patch, pixels")
         add("--bands", default=" ".join(GROUND_BANDS), help="names of the bands to use, in one string")
         add_training_options(command, settings)
         if name == "pretrain":
-            add("--dates", type=int, default=6, help="dates of the same ground to simulate; 1: no season pairs")
+            add("--dates", type=int, default=6, help="simulated dates of the same ground; 1: no season pairs")
         else:
-            add("--weights", default="random", help="what pretrain wrote, or 'random'")
+            add("--weights", default="random", help="weights written by pretrain, or 'random'")
             add("--fraction", type=float, default=1.0, help="share of the patches whose labels are used")
 
 

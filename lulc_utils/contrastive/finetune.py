@@ -37,21 +37,21 @@ from lulc_utils.training import (
 class Finetuning(Checked):
     """How to fine-tune.
 
-    probe     start from the linear head that is best for the features as they are (logistic regression), not from a
+    probe     start from the best linear head for the unchanged features (logistic regression), not from a
               random one, whose first gradients would spoil them (Kumar et al. 2022, arXiv 2202.10054); None: only
               when there is a model
-    freeze    True: train the head alone, on frozen features
+    freeze    True: train only the head, on frozen features
     seed      of the head, of the batches and, when there is no model, of the weights
     """
 
     steps: int = option(150, "updates; more than before continues a finished run", least=1)
     batch_size: int = option(8, "patches per update, over all processes", least=1)
     crop: int = option(32, "side of a crop, pixels", least=16)
-    lr: float = option(4e-3, "greatest learning rate", above=0)
+    lr: float = option(4e-3, "highest learning rate", above=0)
     weight_decay: float = option(0.01, least=0)
     jitter: Jitter = JITTER
     probe: bool | None = None
-    freeze: bool = option(False, "train the head alone")
+    freeze: bool = option(False, "train only the head")
     seed: int = option(0, "of the weights and of every batch")
     precision: str = option("fp32", "bf16: autocast", choices=("fp32", "bf16"))
 
@@ -67,11 +67,11 @@ def finetune(
     bands: Sequence[str] | None = None,
     device: str | torch.device = "cpu",
 ) -> Result:
-    """Train a copy of the network, with a new linear head, on labelled patches by cross-entropy.
+    """Train a copy of the network with a new linear head on labelled patches, by cross-entropy.
 
     model         a pre-trained network; None: random weights, standardized by these images
     images        [P, C, H, W] reflectance
-    labels        [P, H, W] uint8, UNLABELLED where nobody knows; patches without any label are not used
+    labels        [P, H, W] uint8, UNLABELLED where unknown; patches without any label are not used
     bands         names of the C bands; those of the model, or "band 1", ... when None
 
     Records hold step, loss and lr; otherwise as `pretrain`.
@@ -86,7 +86,7 @@ def finetune(
     net = _start(model, images, truth.numpy(), classes, bands, s)
     std = net.std.cpu().clone()
     net.requires_grad_(not s.freeze).head.requires_grad_(True)
-    net.to(device).train(not s.freeze)  # frozen features keep the statistics of the unlabelled images, too
+    net.to(device).train(not s.freeze)  # frozen features also keep the statistics of the unlabelled images
     optimizer = torch.optim.AdamW(param_groups_weight_decay(net, s.weight_decay))
     rates = cosine_schedule(s.lr, s.lr / 100, s.steps, min(50, s.steps // 10), s.lr / 100)
     rows = my_rows(s.batch_size)
@@ -94,13 +94,13 @@ def finetune(
     for step in run.steps("fine-tuning"):
         # 1. A crop of every patch of the batch, turned and jittered, and its labels.
         x, y = _crops(images, truth, s, std, step_generator(s.seed, step))
-        # 2. The cross-entropy of this process' rows, divided by all labelled pixels of the batch: the processes'
+        # 2. The cross-entropy of this process's rows, divided by all labelled pixels of the batch: the processes'
         #    losses, and so their gradients, add up to the mean.
         with autocast(device, s.precision):
             scores = net(x[rows].to(device))
         total = F.cross_entropy(scores.float(), y[rows].to(device), ignore_index=UNLABELLED, reduction="sum")
         loss = total / max(int((y != UNLABELLED).sum()), 1)
-        # 3. A step downhill, and a record of it.
+        # 3. A gradient step, and a record of it.
         descend(net, loss, optimizer, rates[step])
         run.record({"loss": sum_over_processes(loss.detach()).item(), "lr": float(rates[step])})
     return Result(net.requires_grad_(True).eval(), run.records)
@@ -136,17 +136,17 @@ def _crops(
 def probed_head(net: UNet, images: torch.Tensor, labels: np.ndarray, seed: int = 0, samples: int = 5000) -> None:
     """Set the head by logistic regression from features to labels [P, H, W], on at most `samples` pixels.
 
-    A class without any label gets a score that never wins. The network is changed in place, its features are not.
+    A class without any label gets a score that never wins. The network is changed in place; its features are not.
     """
     known = labels != UNLABELLED
     x = features(net, images)[known]  # [N, D]
     if len(np.unique(labels[known])) < 2:
-        return  # nothing to tell apart: the random head will do
+        return  # only one class, nothing to separate: the random head will do
     scaler, regression = evaluate.linear_probe(x, labels[known], samples=samples, seed=seed)
     weight = regression.coef_ / scaler.scale_
     bias = regression.intercept_ - weight @ scaler.mean_
     classes = regression.classes_.astype(int)  # a rare class may be in none of the samples
-    if len(classes) == 2:  # scikit-learn then keeps one row of weights, for the second class
+    if len(classes) == 2:  # scikit-learn then has one row of weights, for the second class
         weight, bias = np.concatenate([-weight, weight]) / 2, np.concatenate([-bias, bias]) / 2
     net.head.weight.zero_()
     net.head.bias.fill_(float(bias.min()) - 10)
@@ -155,7 +155,7 @@ def probed_head(net: UNet, images: torch.Tensor, labels: np.ndarray, seed: int =
 
 
 def label_fraction(labels: np.ndarray, fraction: float, seed: int = 0, block: int | None = None) -> np.ndarray:
-    """Keep the labels of a share of the patches, at least of one, and hide the rest; [P, H, W] uint8.
+    """Keep the labels of a share of the patches (at least one) and hide the rest; [P, H, W] uint8.
 
     Whole patches, because a labelled pixel next door would give the answer away; block=b: whole blocks of b x b
     pixels instead, for a few large patches. With one seed, a smaller share is part of a larger one. Units without
@@ -163,7 +163,7 @@ def label_fraction(labels: np.ndarray, fraction: float, seed: int = 0, block: in
     """
     labels = np.asarray(labels)
     if not 0 < fraction <= 1:
-        raise ValueError(f"The fraction of labels must lie above 0 and at most at 1, not at {fraction}.")
+        raise ValueError(f"The fraction of labels must be above 0 and at most 1, not {fraction}.")
     patches, height, width = labels.shape
     block = block or max(height, width)
     rows, cols = -(-height // block), -(-width // block)
@@ -173,17 +173,17 @@ def label_fraction(labels: np.ndarray, fraction: float, seed: int = 0, block: in
     if not len(known):
         raise ValueError("None of the patches is labelled.")
     order = np.random.default_rng(seed).permutation(known)
-    kept = order[: max(1, round(fraction * len(known)))]
-    return np.where(np.isin(unit, kept), labels, UNLABELLED).astype(np.uint8)
+    selected = order[: max(1, round(fraction * len(known)))]
+    return np.where(np.isin(unit, selected), labels, UNLABELLED).astype(np.uint8)
 
 
 def _check_labels(images: torch.Tensor, labels: np.ndarray, classes: int, model: UNet | None) -> None:
     if labels.shape != (len(images), *images.shape[-2:]) or images.ndim != 4:
-        raise ValueError(f"Images {tuple(images.shape)} cannot go with labels of shape {labels.shape}.")
+        raise ValueError(f"Images of shape {tuple(images.shape)} do not fit labels of shape {labels.shape}.")
     known = labels[labels != UNLABELLED]
     if not known.size:
         raise ValueError("None of the patches is labelled.")
     if known.max() >= classes:
         raise ValueError(f"Label {known.max()} is neither in 0..{classes - 1} nor UNLABELLED ({UNLABELLED}).")
     if model is not None and len(model.bands) != images.shape[1]:
-        raise ValueError(f"The network knows {len(model.bands)} bands, the images have {images.shape[1]}.")
+        raise ValueError(f"The network takes {len(model.bands)} bands, but the images have {images.shape[1]}.")

@@ -12,9 +12,9 @@ from torch.nn import functional as F
 def info_nce(za: torch.Tensor, zb: torch.Tensor, tau: float = 0.1, exclude: torch.Tensor | None = None) -> torch.Tensor:
     """How badly every point of view a finds its partner among all points of view b; a scalar.
 
-    za, zb    [N, D]; row i of both is the same place on the ground; made unit length here
+    za, zb    [N, D]; row i of both is the same place on the ground; scaled to unit length here
     tau       temperature: the smaller, the more the nearest negatives count
-    exclude   [N, N] bool: pairs that are no negatives (near neighbors); the diagonal is never excluded
+    exclude   [N, N] bool: pairs that are not negatives (near neighbors); the diagonal is never excluded
 
     `-log exp(z_i . z_i+ / tau) / sum_k exp(z_i . z_k / tau)`, mean over i; log N when it cannot tell them apart.
     Source: van den Oord et al. 2018, arXiv 1807.03748.
@@ -29,7 +29,7 @@ def info_nce(za: torch.Tensor, zb: torch.Tensor, tau: float = 0.1, exclude: torc
 def symmetric_info_nce(
     za: torch.Tensor, zb: torch.Tensor, tau: float = 0.1, exclude: torch.Tensor | None = None
 ) -> torch.Tensor:
-    """Mean of `info_nce` from a to b and from b to a; a scalar. Arguments as there."""
+    """Mean of `info_nce` from a to b and from b to a; a scalar. Same arguments."""
     back = None if exclude is None else exclude.T
     return (info_nce(za, zb, tau, exclude) + info_nce(zb, za, tau, back)) / 2
 
@@ -37,7 +37,7 @@ def symmetric_info_nce(
 def near_neighbors(ground: torch.Tensor, radius: float) -> torch.Tensor:
     """Pairs of points of one patch closer than `radius` pixels: [B, n, 2] -> [B n, B n] bool, without the diagonal.
 
-    Land cover is smooth: the pixel next door most likely shows the same thing and must not count as its opposite.
+    Land cover is smooth: the pixel next door most likely shows the same class and must not count as a negative.
     """
     batch, n = ground.shape[:2]
     close = torch.cdist(ground, ground, compute_mode="donot_use_mm_for_euclid_dist") < radius  # [B, n, n]

@@ -40,7 +40,7 @@ class Pretraining(Checked):
     """How to pre-train.
 
     batch_size    patches per step, over all processes of a distributed run; all their points are negatives
-    points        n per patch; those closer than `radius` pixels in the same patch are no negatives
+    points        n per patch; points of one patch closer than `radius` pixels are not negatives
     overlap, zoom, turns, jitter    how the two views differ; see `two_views`
     projection    length of an embedding; 0: the loss is applied to the features themselves
     precision     "fp32" or "bf16" (autocast)
@@ -51,27 +51,27 @@ class Pretraining(Checked):
     crop: int = option(32, "side of a crop, pixels", least=16)
     points: int = option(64, "points per patch", least=1)
     tau: float = option(0.1, "temperature", above=0)
-    radius: float = option(8.0, "closer points of a patch are no negatives, pixels", least=0)
+    radius: float = option(8.0, "distance in pixels below which points of a patch are not negatives", least=0)
     overlap: float = option(0.25, least=0, most=1)
     zoom: tuple[float, float] = option((1.0, 1.0), above=0)
     turns: bool = True
     jitter: Jitter = JITTER
     projection: int = option(64, least=0)
-    lr: float = option(3e-3, "greatest learning rate", above=0)
+    lr: float = option(3e-3, "highest learning rate", above=0)
     weight_decay: float = option(0.01, least=0)
     seed: int = option(0, "of the weights and of every batch")
     precision: str = option("fp32", "bf16: autocast", choices=("fp32", "bf16"))
 
 
 class Projection(nn.Module):
-    """Features [N, D] -> embeddings [N, dim]; what the loss cannot see is lost here, and this is thrown away."""
+    """Features [N, D] -> embeddings [N, dim]; what the loss ignores is lost here, so it is discarded in the end."""
 
     def __init__(self, features: int, hidden: int = 64, dim: int = 64):
         super().__init__()
         self.layers = nn.Sequential(nn.Linear(features, hidden), nn.ReLU(), nn.Linear(hidden, dim))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """A 1 x 1 convolution twice, but only where there are points."""
+        """Two 1 x 1 convolutions, computed only at the points."""
         return self.layers(x)
 
 
@@ -96,7 +96,7 @@ def pretrain(
     """
     s, device = settings, checked_device(device)
     images, bands = images_and_bands(images, bands, s.crop)
-    # The network, and behind it a projection that the loss may spoil; of the two only the network is kept.
+    # The network, followed by a projection that absorbs what the loss distorts; only the network is kept.
     net = fresh(bands, images, s.seed) if model is None else copy.deepcopy(model)
     std = net.std.cpu().clone()
     with own_randomness(s.seed):
@@ -119,7 +119,7 @@ def pretrain(
         za, zb = (_gather(F.normalize(z, dim=-1)) for z in embeddings.chunk(2))
         # 3. Every place must find itself in the other view among all places, except those next door.
         loss = symmetric_info_nce(za, zb, s.tau, near_neighbors(points.ground, s.radius).to(device))
-        # 4. A step downhill, and a record of it.
+        # 4. A gradient step, and a record of it.
         descend(both, loss, optimizer, rates[step])
         run.record({"loss": loss.item(), "matched": _matched(za, zb), "lr": float(rates[step])})
     return Result(net.eval(), run.records)
@@ -148,7 +148,7 @@ def draw_patches(
 
 
 def _gather(z: torch.Tensor) -> torch.Tensor:
-    """Everybody's embeddings in the order of the batch; only one's own carry a gradient."""
+    """The embeddings of all processes in batch order; only those of this process carry a gradient."""
     if processes() == 1:
         return z
     parts = [torch.empty_like(z) for _ in range(processes())]

@@ -1,4 +1,4 @@
-"""What to train on: patches cut from scenes, simulated dates of one ground, stacks of dates."""
+"""Training data: patches cut from scenes, simulated dates of the same ground, stacks of dates."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from lulc_utils.scene import Scene
 from lulc_utils.simulate.satellite.atmosphere import add_haze
 from lulc_utils.simulate.satellite.seasons import season_day
 
-FIRST_SEED = 10_000  # of the simulated scenes that the command line trains on; chapters and tests use smaller ones
+FIRST_SEED = 10_000  # of simulated scenes for training from the command line; chapters and tests use smaller seeds
 
 
 def images_and_bands(
@@ -125,8 +125,8 @@ def scenes_for(
         return [[piece for scene in scenes for piece in raster.crops(scene, size)]]
     if n < 1 or dates < 1:
         raise ValueError(f"At least one patch on one date must be simulated, not {n} on {dates}.")
-    if strange := [part for part in regions if not any(part in name for name in simulate.REGIONS)]:
-        raise ValueError(f"There is no region '{strange[0]}'; there are {'; '.join(simulate.REGIONS)}.")
+    if unknown := [part for part in regions if not any(part in name for name in simulate.REGIONS)]:
+        raise ValueError(f"There is no region '{unknown[0]}'; there are {'; '.join(simulate.REGIONS)}.")
     chosen = [name for name in simulate.REGIONS if not regions or any(part in name for part in regions)]
     seeds = range(FIRST_SEED, FIRST_SEED + n)
     parts = [simulated_dates(region, seeds, dates, size, progress=progress) for region in chosen]
@@ -134,12 +134,12 @@ def scenes_for(
 
 
 def _read_folder(folder: Path) -> list[Scene]:
-    """All GeoTIFFs of a folder in the order of their names; masks lie beside as NAME.labels.tif."""
+    """All GeoTIFFs of a folder in the order of their names; masks lie next to them as NAME.labels.tif."""
     if not folder.is_dir():
         raise FileNotFoundError(
             f"There is no folder {folder}; --data takes simulated, satclip, terramesh or a folder of GeoTIFFs."
         )
     files = [f for f in sorted(folder.glob("*.tif")) if not f.name.endswith(".labels.tif")]
     if not files:
-        raise ValueError(f"{folder} holds no GeoTIFF (*.tif).")
+        raise ValueError(f"{folder} contains no GeoTIFF (*.tif).")
     return [raster.read_scene(file) for file in files]

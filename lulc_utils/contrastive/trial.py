@@ -1,4 +1,4 @@
-"""What contestants answer who were given the same few labels: a fine-tuned network, and pixels without any network."""
+"""Two methods given the same few labels: a fine-tuned network, and a classifier of single pixels."""
 
 from __future__ import annotations
 

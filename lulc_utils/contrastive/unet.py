@@ -1,8 +1,8 @@
 """A small U-Net (Ronneberger et al. 2015, arXiv 1505.04597): many bands in, one feature vector per pixel out.
 
-At full resolution it looks at every pixel's spectrum alone (1 x 1 convolutions): at 10 m the spectrum says most. Three
-times it halves the resolution and looks around (3 x 3), then climbs back and adds what it knew at each resolution. Half
-a million weights, most of them where pixels are few. B images, C bands, D features.
+At full resolution it sees only each pixel's own spectrum (1 x 1 convolutions): at 10 m the spectrum says most. Three
+times it halves the resolution and looks around (3 x 3), then goes back up and adds what it had at each resolution. Half
+a million weights, most of them at coarse resolution. B images, C bands, D features.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ FORMAT = "lulc_utils.contrastive.unet 1"
 class BatchNorm(nn.BatchNorm2d):
     """Batch normalization over the batches of all processes, so that two processes compute what one does.
 
-    Torch's SyncBatchNorm works on GPUs only; all processes must hold equally many images here.
+    Torch's SyncBatchNorm works on GPUs only; here all processes must hold the same number of images.
     """
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -57,7 +57,7 @@ def conv(inputs: int, outputs: int, size: int = 3, stride: int = 1) -> nn.Sequen
 class UNet(nn.Module):
     """Reflectance [B, C, H, W] -> scores [B, classes, H, W]; `features` stops before the last, linear layer.
 
-    bands     names of the C bands, in order; kept with the weights so that nobody feeds them another order
+    bands     names of the C bands, in order; kept with the weights so that they are never fed in another order
     classes   number of classes; 0: no head yet
     widths    channels at full, 1/2, 1/4, 1/8 resolution
     dim       D, length of a pixel's feature vector
@@ -119,7 +119,7 @@ class Result(NamedTuple):
 
 
 def fresh(bands: Sequence[str], images: np.ndarray | torch.Tensor, seed: int = 0, **shape) -> UNet:
-    """A U-Net with random weights that standardizes by these images [..., C, H, W]; shape as `UNet`'s."""
+    """A U-Net with random weights, standardized by these images [..., C, H, W]; `shape`: options of `UNet`."""
     with own_randomness(seed):
         return UNet(bands, **shape).standardize(torch.as_tensor(images))
 
@@ -144,7 +144,7 @@ def predict(model: UNet, images: np.ndarray | torch.Tensor, batch_size: int = 16
 
 
 def save(model: UNet, path: str | Path, **notes: str) -> Path:
-    """Write weights, band names, mean and standard deviation as safetensors; complete under its name or not at all.
+    """Write weights, band names, mean and standard deviation as safetensors, completely or not at all.
 
     notes go into the file's header ("data", "seed", ...). Returns the path.
     """
@@ -159,7 +159,7 @@ def load(path: str | Path, device: str | torch.device = "cpu") -> UNet:
         raise FileNotFoundError(f"There is no file {path}; train it with `python -m lulc_utils contrastive pretrain`.")
     weights, notes = tensors.read(path)
     if notes.get("format") != FORMAT:
-        raise ValueError(f"{path} holds no weights of a U-Net of this package.")
+        raise ValueError(f"{path} does not hold the weights of a U-Net of this package.")
     model = UNet(**json.loads(notes["shape"]))
     model.load_state_dict(weights)
     return model.to(device).eval()

@@ -1,4 +1,4 @@
-"""Two views of every patch: where they are cut, how they are turned, how their radiometry differs.
+"""Two views of every patch: where they are cut, how they are turned, and how their radiometry differs.
 
 How pairs are cut and sampled is OURS; the paper leaves it open. B patches per batch, C bands, s pixels across a crop,
 n points per patch. Points are (col, row) in pixels; the center of the first pixel is (0, 0).
@@ -15,13 +15,13 @@ from torch.nn import functional as F
 
 
 class Jitter(NamedTuple):
-    """How much the radiometry of two views differs, on top of what dates and haze do: as sensors do.
+    """How much the radiometry of two views differs, as sensors do, on top of the effects of date and haze.
 
     brightness, gain   of all bands together, of each band: factors 1 +- x
     offset, noise      in standard deviations of the band
-    drop               chance of a band to be replaced by its mean
+    drop               chance that a band is replaced by its mean
 
-    Twice as much as by default costs a lot: in land cover, small differences of reflectance are the evidence.
+    Doubling the defaults costs a lot: in land cover, small differences of reflectance are the evidence.
     """
 
     brightness: float = 0.05
@@ -62,12 +62,12 @@ def two_views(
     jitter: Jitter = JITTER,
     std: torch.Tensor | None = None,
 ) -> tuple[View, View]:
-    """Two overlapping crops of every patch, each turned by quarters, flipped and jittered on its own.
+    """Two overlapping crops of every patch, each turned by quarter turns, flipped and jittered independently.
 
     pixels    [B, C, H, W] reflectance
     other     [B, C, H, W]: the same ground on another date, which the second view then shows
-    overlap   least share of a crop's area that the other one shares (of the smaller one, when they are zoomed)
-    zoom      patch pixels per crop pixel, drawn between the two for every view; (1, 1): pixels stay as they are
+    overlap   smallest share of a crop's area that both show (of the smaller crop, when they are zoomed)
+    zoom      patch pixels per crop pixel, drawn between these two for every view; (1, 1): pixels stay as they are
     turns     False: neither turned nor flipped
     jitter    how much the radiometry changes; see JITTER
     std       [C] standard deviation of every band, the unit of offset and noise; ones when None
@@ -76,7 +76,7 @@ def two_views(
     """
     batch, bands, height, width = pixels.shape
     if other is not None and other.shape != pixels.shape:
-        raise ValueError(f"The two dates must have one shape, not {tuple(pixels.shape)} and {tuple(other.shape)}.")
+        raise ValueError(f"The two dates must have the same shape, not {tuple(pixels.shape)} and {tuple(other.shape)}.")
     if crop * max(zoom) > min(height, width):
         raise ValueError(
             f"A crop of {crop} pixels at zoom {max(zoom)} does not fit into patches of {height} x {width}; "
@@ -135,7 +135,7 @@ def at_points(features: torch.Tensor, points: torch.Tensor) -> torch.Tensor:
 
 
 def matching_points(a: View, b: View, n: int, generator: torch.Generator) -> Points:
-    """n places of every patch that both views show, drawn without repetition among the pixels of view a.
+    """n places of every patch that both views show, drawn without replacement from the pixels of view a.
 
     ValueError when the views share fewer than n pixels.
     """
@@ -157,7 +157,7 @@ def matching_points(a: View, b: View, n: int, generator: torch.Generator) -> Poi
 def change(
     x: torch.Tensor, generator: torch.Generator, jitter: Jitter, std: torch.Tensor | None = None
 ) -> torch.Tensor:
-    """Reflectance [B, C, s, s] as under another sun, haze and sensor; `jitter` as JITTER, std [C] its unit."""
+    """Reflectance [B, C, s, s] under another sun, haze and sensor; `jitter` like JITTER, std [C] its unit."""
     batch, bands = x.shape[:2]
 
     def draw(*shape: int) -> torch.Tensor:

@@ -1,6 +1,6 @@
 """Pseudo-labels from a teacher that knows where and when (after Bernhard et al. 2024, arXiv 2404.18583).
 
-A network that is told place and date learns shortcuts that fail elsewhere; one that is not told confuses what only
+A network that sees place and date learns shortcuts that fail elsewhere; one that does not confuses what only
 place and date tell apart. So two networks learn together: the teacher sees the metadata and labels the unlabelled
 images, the student learns from those labels without metadata, and only the student is used.
 
@@ -9,7 +9,7 @@ loss        the idea: what teacher and student minimize
 network     a small transformer that can take metadata, and predictions with it
 metadata    place and date as numbers
 views       weak and strong views
-settings    all that can be chosen about a training
+settings    every option of a training run
 batches     samples, and the batch of one step
 train       the loop
 together    several repeats at once

@@ -40,7 +40,7 @@ class Samples(NamedTuple):
 
     @classmethod
     def of(cls, sites: Sites) -> Samples:
-        """Rows of `data.sites` with everything that is known about them."""
+        """Rows of `data.sites` with all that is known about them."""
         return cls(sites.x, sites.y, sites.lat, sites.lon, sites.day)
 
     def meta(self, encoding: Sequence[Encoding]) -> torch.Tensor:
@@ -66,7 +66,7 @@ class Pool(NamedTuple):
     """What batches are drawn from: labelled x [N, ...], y [N], meta [N, E] and the same of the unlabelled, checked.
 
     meta, meta_u   None when no network sees metadata
-    truth          [M] hidden classes of the unlabelled, for the history only; None where nobody knows them
+    truth          [M] hidden classes of the unlabelled, for the history only; None when unknown
     """
 
     x: torch.Tensor
@@ -78,12 +78,12 @@ class Pool(NamedTuple):
 
 
 def make_pool(labelled: Samples, unlabelled: Samples, classes: int, settings: Settings) -> Pool:
-    """Samples as tensors; ValueError says what does not fit."""
+    """Samples as tensors; ValueError when they do not fit together."""
     x, x_u = as_examples(labelled.x, "labelled"), as_examples(unlabelled.x, "unlabelled")
     if x.shape[1:] != x_u.shape[1:]:
         raise ValueError(f"Labelled examples have shape {tuple(x.shape[1:])}, unlabelled ones {tuple(x_u.shape[1:])}.")
     if labelled.y is None:
-        raise ValueError("There are no labels of the labelled samples.")
+        raise ValueError("The labelled samples have no labels.")
     y = _as_labels(labelled.y, classes, len(x), "labels of the labelled samples")
     truth = unlabelled.y
     if truth is not None:
@@ -111,7 +111,7 @@ def draw_batch(
     if find_method(settings.method).debias:
         other = torch.Generator().manual_seed(generator.initial_seed() + 500_000)  # leaves the other draws alone
         batch = batch._replace(x_strong=perturb(x, other))
-    # their metadata; a part of it is forgotten, but never that of the weak views, which make the pseudo-labels
+    # their metadata; part of it is dropped, but never for the weak views, which make the pseudo-labels
     if pool.meta is not None:
         meta, meta_u = pool.meta[rows].to(mean.device), pool.meta_u[rows_u].to(mean.device)
         lost = settings.drop_metadata if settings.metadata == "dropout" else 0.0
@@ -121,13 +121,13 @@ def draw_batch(
 
 
 def forget(meta: torch.Tensor, part: float, generator: torch.Generator) -> torch.Tensor:
-    """The same metadata [B, E], with all of a random part of the rows unknown."""
+    """The same metadata [B, E], with everything unknown in a random part of the rows."""
     lost = torch.rand(len(meta), 1, generator=generator) < part
     return meta.masked_fill(lost.to(meta.device), torch.nan)
 
 
 def as_examples(x: np.ndarray | torch.Tensor, name: str) -> torch.Tensor:
-    """Images, series or vectors as float32; ValueError, which calls them `name`, when they are none of these."""
+    """Images, series or vectors as float32; ValueError otherwise, in which they are called `name`."""
     x = torch.as_tensor(x).float()
     if x.ndim not in (2, 3, 4) or not len(x):
         raise ValueError(
@@ -135,7 +135,7 @@ def as_examples(x: np.ndarray | torch.Tensor, name: str) -> torch.Tensor:
             "or [N, F] vectors."
         )
     if not torch.isfinite(x).all():
-        raise ValueError(f"The {name} samples have values that are not finite; fill or leave out what is missing.")
+        raise ValueError(f"The {name} samples have values that are not finite; fill or leave out missing values.")
     return x
 
 

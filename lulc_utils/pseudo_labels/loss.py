@@ -1,4 +1,4 @@
-"""The idea: a teacher that is told where and when labels the images for a student that is not.
+"""The idea: a teacher that knows where and when an image was taken labels images for a student that does not.
 
 Functions of tensors only; `objective` puts them together for one batch. B labelled and U unlabelled images per
 batch, K classes, D features, E columns of encoded metadata. Source: Bernhard et al. 2024 (arXiv 2404.18583).
@@ -22,7 +22,7 @@ class Batch(NamedTuple):
     x, y          [B, ...] weak views of the labelled images, [B] their classes
     weak, strong  [U, ...] views of the unlabelled images
     meta          [B, E] metadata of the labelled images
-    meta_weak, meta_strong   [U, E] metadata of the unlabelled images, as it goes with each of their views
+    meta_weak, meta_strong   [U, E] metadata of the unlabelled images, for each of their views
     x_strong      [B, ...] strong views of the labelled images; for DeFixMatch only
     """
 
@@ -44,11 +44,11 @@ class Pseudo(NamedTuple):
 
 
 class Answers(NamedTuple):
-    """What one network says about a batch.
+    """What one network predicts for a batch.
 
     labelled   [B, K] logits of the labelled images, weak view
     strong     [U, K] logits of the unlabelled images, strong view
-    feature    [B + U, D] the features in which image and metadata meet, of the same views in this order
+    feature    [B + U, D] features that combine image and metadata, of the same views in this order
     debias     [B, K] logits of the labelled images, strong view; for DeFixMatch only
     """
 
@@ -105,7 +105,7 @@ def losses(
     """The losses of teacher and student, two scalars to be added and minimized in one step.
 
     L_T = CE(labelled, y) + lambda_u consistency(strong, pseudo)
-    L_S = the same of the student + lambda_d distillation(its features, the teacher's)
+    L_S = the same for the student + lambda_d distillation(its features, the teacher's)
 
     y                 [B] classes of the labelled images
     pseudo            of the unlabelled images, from the teacher's weak view; the same for both networks
@@ -127,7 +127,7 @@ def losses(
 
 
 def answers(network: Callable, batch: Batch, metadata: bool) -> Answers:
-    """What a network says about the labelled images and the strong views, with metadata or without.
+    """What a network predicts for the labelled images and the strong views, with metadata or without.
 
     All views go through the network at once. network: any function (x, meta) -> (logits, feature).
     """
@@ -146,7 +146,7 @@ def objective(
 
     teacher, student   any functions (x, meta) -> (logits, feature). Without a student, the teacher alone learns, which
                        is the ordinary semi-supervised method
-    settings           its method, metadata, distance and lambda_d count here
+    settings           only its method, metadata, distance and lambda_d matter here
     """
     method, metadata = find_method(settings.method), settings.sees_metadata
     # 1. The teacher looks at the weak views, with metadata, and the rule says which of its answers to trust.

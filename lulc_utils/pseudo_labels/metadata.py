@@ -1,7 +1,7 @@
 """Where and when an image was taken, as numbers that a network can use.
 
 An encoding is a function (latitude [B], longitude [B], day [B]) -> [B, E]. Several are joined by `encode`, for
-example the place on the unit sphere beside the day on the circle of the year. What is not known is NaN in all
+example the place on the unit sphere and the day on the circle of the year. Unknown metadata is NaN in all
 columns of its encoding: a network must give it an embedding of its own (`pseudo_labels.Embedding` learns one), and
 code that forgets to do so gets NaN instead of a place in the Gulf of Guinea.
 
@@ -23,13 +23,13 @@ Encoding = Callable[[Array, Array, Array], torch.Tensor]
 
 
 def scaled_place(lat: Array, lon: Array, day: Array) -> torch.Tensor:
-    """Latitude / 90 and longitude / 180, [B, 2] in -1..1. It is torn apart at longitude 180 (Bernhard et al. 2024)."""
+    """Latitude / 90 and longitude / 180, [B, 2] in -1..1. It jumps at longitude 180 (Bernhard et al. 2024)."""
     lat, lon, _ = check(lat, lon, day, unknown_places=True)
     return torch.stack([lat / 90, lon / 180], 1).float()
 
 
 def unit_sphere(lat: Array, lon: Array, day: Array) -> torch.Tensor:
-    """The place as a point x, y, z of the unit sphere, [B, 3]: near places have near codes, everywhere."""
+    """The place as a point x, y, z of the unit sphere, [B, 3]: nearby places have nearby codes everywhere."""
     lat, lon, _ = check(lat, lon, day, unknown_places=True)
     lat, lon = lat.deg2rad(), lon.deg2rad()
     return torch.stack([lat.cos() * lon.cos(), lat.cos() * lon.sin(), lat.sin()], 1).float()
@@ -39,11 +39,11 @@ def sphere_fourier(lat: Array, lon: Array, day: Array, frequencies: int = 4) -> 
     """The point p of the unit sphere with sin and cos of 2^k pi p, k < frequencies: [B, 3 + 6 frequencies].
 
     Every frequency halves the distance at which the code changes; the 4th repeats after a quarter of the Earth's
-    radius (about 1600 km). Fine detail helps to remember places and says nothing between them.
+    radius (about 1600 km). Fine detail helps to memorize places and says nothing about those in between.
     Source: Fourier features (Tancik et al. 2020, arXiv 2006.10739), here of a point of the sphere.
     """
     if frequencies < 1:
-        raise ValueError(f"frequencies is {frequencies}, but there must be at least one; unit_sphere has none.")
+        raise ValueError(f"frequencies must be at least 1, not {frequencies}; use unit_sphere for none.")
     point = unit_sphere(lat, lon, day).double()
     angles = torch.cat([point * (torch.pi * 2**k) for k in range(frequencies)], 1)  # [B, 3 frequencies]
     return torch.cat([point, angles.sin(), angles.cos()], 1).float()
@@ -52,7 +52,7 @@ def sphere_fourier(lat: Array, lon: Array, day: Array, frequencies: int = 4) -> 
 def season(lat: Array, lon: Array, day: Array) -> torch.Tensor:
     """The day of the year on a circle, sin and cos of 2 pi day / 365.25: [B, 2]; NaN where the day is unknown.
 
-    The end of December lies beside the beginning of January. It is the season of the calendar: what it means for
+    The end of December lies next to the beginning of January. It is the calendar's season: what it means for
     plants is opposite north and south of the equator, so give it together with a place.
     """
     _, _, day = check(lat, lon, day, unknown_places=True)
@@ -71,12 +71,12 @@ def nothing(lat: Array, lon: Array, day: Array) -> torch.Tensor:
 def encode(
     lat: Array, lon: Array, day: Array, encodings: Sequence[Encoding], place_known: Array | None = None
 ) -> torch.Tensor:
-    """Encodings side by side, [B, sum E] float32, with NaN in all columns of what is not known.
+    """Encodings side by side, [B, sum E] float32, with NaN in all columns of unknown metadata.
 
     lat, lon      [B] degrees, north and east positive
     day           [B] day of the year 1..366, NaN = unknown
     encodings     functions of this module, or others with the same signature
-    place_known   [B] bool; where False, lat and lon are not looked at and the place is unknown; None: all are known
+    place_known   [B] bool; where False, lat and lon are ignored and the place is unknown; None: all are known
 
     ValueError when a place or a day is impossible, or a place is NaN without `place_known` saying so.
     """
@@ -99,7 +99,7 @@ def widths(encodings: Sequence[Encoding]) -> tuple[int, ...]:
 
 
 def unknown(count: int, encodings: Sequence[Encoding]) -> torch.Tensor:
-    """Metadata of `count` images of which neither place nor date is known, [count, sum E]: all NaN."""
+    """Metadata of `count` images whose place and date are unknown, [count, sum E]: all NaN."""
     return torch.full((count, sum(widths(encodings))), torch.nan)
 
 
@@ -113,8 +113,8 @@ def check(
     lat, lon, day = (torch.as_tensor(np.asarray(v), dtype=torch.float64) for v in (lat, lon, day))
     if not lat.ndim == lon.ndim == day.ndim == 1 or not len(lat) == len(lon) == len(day):
         shapes = ", ".join(str(tuple(v.shape)) for v in (lat, lon, day))
-        raise ValueError(f"Latitude, longitude and day must be lists of one length, but have the shapes {shapes}.")
-    _refuse(lat, lat.abs() > 90, "Latitude", "outside -90..90 degrees; are latitude and longitude exchanged?")
+        raise ValueError(f"Latitude, longitude and day must have the same length, but their shapes are {shapes}.")
+    _refuse(lat, lat.abs() > 90, "Latitude", "outside -90..90 degrees; are latitude and longitude swapped?")
     _refuse(lon, lon.abs() > 180, "Longitude", "outside -180..180 degrees; subtract 360 from values over 180.")
     _refuse(day, (day < 1) | (day > 366), "Day of the year", "outside 1..366; use NaN for an unknown date.")
     missing = lat.isnan() | lon.isnan()

@@ -1,4 +1,4 @@
-"""A small transformer that can be injected where and when an image was taken, and the same one that cannot.
+"""A small transformer that can take where and when an image was taken as input, and the same one without.
 
 E columns of encoded metadata, D features, K classes.
 """
@@ -37,7 +37,7 @@ class Embedding(nn.Module):
         self.out = nn.Linear(dim, dim)
 
     def forward(self, meta: torch.Tensor) -> torch.Tensor:
-        """ValueError when the columns do not fit."""
+        """[B, E] -> [B, D]; ValueError when the number of columns does not fit."""
         if meta.ndim != 2 or meta.shape[1] != sum(self.widths):
             raise ValueError(
                 f"The metadata has shape {tuple(meta.shape)}, but this network takes {sum(self.widths)} columns; "
@@ -46,7 +46,7 @@ class Embedding(nn.Module):
         hidden = 0
         for part, linear, unknown in zip(meta.split(self.widths, 1), self.known, self.unknown, strict=True):
             missing = part.isnan().any(1, keepdim=True)  # [B, 1]
-            # NaN must go before the product: hidden by `where` alone it would still come back in the gradient
+            # NaN must be replaced before the product: hidden by `where` alone, it would still reach the gradient
             hidden = hidden + torch.where(missing, unknown, linear(part.masked_fill(missing, 0)))
         return self.out(F.gelu(hidden))
 
@@ -57,7 +57,7 @@ class MetadataTransformer(nn.Module):
     shape      of one example: (bands, height, width) cut into squares of `patch` pixels; (times, bands), one token
                for each time; or (numbers,), one token in all
     widths     columns of each encoding of the metadata; () for a network that cannot be given any
-    injection  how metadata comes in. "token": as one more token beside CLS and the patches; "late": joined to CLS
+    injection  how metadata enters. "token": as one more token next to CLS and the patches; "late": joined to CLS
                after the last block; "film": as a scale and shift of all tokens before every block; "none": not at all
 
     A network without metadata has the same injection, fed by the learned vector `empty`, so that teacher and student
@@ -99,7 +99,9 @@ class MetadataTransformer(nn.Module):
         if injection == "film":
             self.film = nn.Linear(dim, depth * 2 * dim)
             nn.init.zeros_(self.film.bias)
-        self.meta = Embedding(widths, dim) if sum(widths) else None  # last, so that the rest starts the same without
+        self.meta = (
+            Embedding(widths, dim) if sum(widths) else None
+        )  # last: other draws stay the same without it
 
     def forward(self, x: torch.Tensor, meta: torch.Tensor | None = None) -> tuple[torch.Tensor, torch.Tensor]:
         """x [B, *shape], meta [B, E] with NaN for unknown; ValueError when one of them is missing or does not fit."""
@@ -129,7 +131,7 @@ class MetadataTransformer(nn.Module):
         x = (x - bandwise(self.mean, self.shape)) / bandwise(self.std, self.shape)
         if len(self.shape) < 3:
             return x.view(len(x), -1, self.shape[-1])
-        side, (bands, height, width) = self.patch, self.shape  # as F.unfold, but much faster
+        side, (bands, height, width) = self.patch, self.shape  # like F.unfold, but much faster
         x = x.view(len(x), bands, height // side, side, width // side, side)
         return x.permute(0, 2, 4, 1, 3, 5).flatten(3).flatten(1, 2)  # [B, h w, C side side]
 
@@ -142,13 +144,13 @@ class MetadataTransformer(nn.Module):
         return self
 
     def _metadata(self, meta: torch.Tensor | None, count: int) -> torch.Tensor | None:
-        """The vector [B, D] that comes in by the injection: `empty`, and on top of it what is known."""
+        """The injected vector [B, D]: `empty`, plus the embedding of the metadata, if any."""
         if self.meta is None:
             if meta is not None:
                 raise ValueError("This network takes no metadata; leave meta out.")
             return None if self.injection == "none" else self.empty.expand(count, -1)
         if meta is None:
-            raise ValueError("This network takes metadata; give it, with NaN (metadata.unknown) where it is not known.")
+            raise ValueError("This network takes metadata; pass it, with NaN (metadata.unknown) where it is unknown.")
         if len(meta) != count:
             raise ValueError(f"There are {count} images but {len(meta)} rows of metadata.")
         return self.empty + self.meta(meta)
@@ -186,7 +188,7 @@ def start_networks(
         teacher = make(settings.widths).standardize(x)
         student = make() if settings.has_student else None
     if student is not None:
-        # Both start from one network, as from one pre-training. Without metadata they would then stay one network.
+        # Both start from one network, as from one pre-training. Without metadata they would then stay identical.
         same = student.state_dict() if settings.sees_metadata else ("mean", "std")
         student.load_state_dict({k: v for k, v in teacher.state_dict().items() if k in same}, strict=False)
     return teacher, student
@@ -202,7 +204,7 @@ def predict(
     """Probabilities of the classes, float32 [N, K], of x [N, *shape].
 
     meta   [N, E] of `metadata.encode` (or `metadata.unknown`) for a network that takes it, else None; ValueError
-           when it is missing or one too many.
+           when it is missing or not wanted.
     """
     device = model.mean.device
     x = as_examples(x, "given")

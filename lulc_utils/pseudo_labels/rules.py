@@ -1,7 +1,7 @@
 """Which pseudo-labels to trust: FixMatch, FreeMatch, SoftMatch, DeFixMatch, or none at all.
 
-A rule turns the teacher's probabilities [U, K] of U unlabelled images into weights [U] in 0..1. What it has to
-remember from batch to batch it is handed as a `State`, and hands back a new one.
+A rule turns the teacher's probabilities [U, K] for U unlabelled images into weights [U] in 0..1. It receives what
+it must remember from batch to batch as a `State` and returns a new one.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import torch
 class State(NamedTuple):
     """What the rules remember from batch to batch, as exponential moving averages.
 
-    confidence  [] mean of the greatest probability
+    confidence  [] mean of the highest probability
     variance    [] its variance
     mean        [K] mean probability of every class
     """
@@ -41,7 +41,7 @@ def supervised(probs: torch.Tensor, state: State) -> tuple[torch.Tensor, State]:
 
 
 def fixmatch(probs: torch.Tensor, state: State, confidence: float = 0.95) -> tuple[torch.Tensor, State]:
-    """Weights [U] of 1 where the greatest of probs [U, K] reaches `confidence`, else 0.
+    """Weights [U]: 1 where the highest of probs [U, K] reaches `confidence`, else 0.
 
     Source: Sohn et al. 2020 (FixMatch, arXiv 2001.07685).
     """
@@ -74,7 +74,7 @@ def softmatch(
     """Weights [U] that fall off like a Gaussian below the average confidence, and are 1 above it.
 
     weight = exp(-min(top - mu, 0)^2 / (2 sigma^2 / width^2)), with mu and sigma^2 the moving mean and
-    variance of the greatest probability. With `align`, probabilities are first divided by the moving
+    variance of the highest probability. With `align`, probabilities are first divided by the moving
     mean of their class, so that rare classes are not at a disadvantage. Source: Chen et al. 2023
     (SoftMatch, arXiv 2301.10921).
     """
@@ -106,7 +106,7 @@ class Method(NamedTuple):
 METHODS = {
     "supervised": Method(supervised, 0.0),
     "fixmatch": Method(fixmatch),
-    # The papers' momentum of 0.999 is made for a million steps; in a few hundred the start would not be forgotten.
+    # The papers' momentum of 0.999 is meant for a million steps; in a few hundred, the start would not be forgotten.
     "freematch": Method(partial(freematch, momentum=0.99)),
     "softmatch": Method(partial(softmatch, momentum=0.99)),
     "defixmatch": Method(fixmatch, 0.5, debias=True),
@@ -114,7 +114,7 @@ METHODS = {
 
 
 def find_method(method: str | Method) -> Method:
-    """The method of a name in METHODS, or the given Method itself; ValueError for an unknown name."""
+    """The method with a name in METHODS, or the given Method itself; ValueError for an unknown name."""
     if isinstance(method, Method):
         return method
     if method not in METHODS:

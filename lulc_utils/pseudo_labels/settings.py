@@ -1,4 +1,4 @@
-"""All that can be chosen about a training."""
+"""Every option of a training run."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ DISTANCES = ("mse", "mae", "cosine", "none")
 
 @dataclass(frozen=True)
 class Settings(Checked):
-    """All that can be chosen about a training; ValueError for what cannot be.
+    """Every option of a training run; ValueError for values that are not allowed.
 
     method         a name in METHODS, or a Method of your own, for example Method(partial(fixmatch, confidence=0.8)):
-                   networks that learn for a few hundred steps are seldom sure to 0.95
+                   networks trained for a few hundred steps seldom reach a confidence of 0.95
     metadata       "teacher": two networks, only the teacher sees it. "both": one network sees it, in training and in
                    use. "dropout": the same, but for a part `drop_metadata` of its training images place and date are
                    unknown (never of weak views). "none": one network, no metadata
     two_networks   for "none": teacher and student as for "teacher", both without, from two random starts (from one
-                   they would stay equal, and be the plain method exactly); shows what a second network alone brings
+                   they would stay equal, exactly the plain method); shows what a second network alone adds
     encoding       functions of `metadata` that turn place and date into numbers
-    injection      how metadata enters the network; this, `patch`, `dim`, `depth` and `heads`: see MetadataTransformer
+    injection      how metadata enters the network; for it, `patch`, `dim`, `depth` and `heads` see MetadataTransformer
     distance       of the distillation, see `distillation`; `lambda_d` is its weight
     strength       of the strong views
     batch_size     labelled images per step, drawn with replacement; `ratio` times as many unlabelled ones
-    lr             greatest learning rate: it rises for a twentieth of the steps, then falls to a hundredth
+    lr             highest learning rate: it rises for a twentieth of the steps, then falls to a hundredth of this
     weight_decay   of AdamW
     ema            momentum of the moving average, lower in the first steps: min(ema, (1 + step) / (10 + step))
-    seed           of start, images and views; equal seeds draw equal images and views whatever the method
+    seed           of start, images and views; equal seeds draw equal images and views for every method
     """
 
     method: str | Method = "fixmatch"
@@ -67,7 +67,7 @@ class Settings(Checked):
 
     @property
     def sees_metadata(self) -> bool:
-        """Whether the teacher is given metadata."""
+        """Whether the teacher sees metadata."""
         return self.metadata != "none"
 
     @property
@@ -77,5 +77,5 @@ class Settings(Checked):
 
     @property
     def widths(self) -> tuple[int, ...]:
-        """Columns of each encoding that the teacher is given."""
+        """Columns of each encoding that the teacher sees."""
         return widths(self.encoding) if self.sees_metadata else ()

@@ -1,4 +1,4 @@
-"""Several repeats of one training at once: networks this small mostly wait, so five take hardly longer than two."""
+"""Several repeats of one training at once: with networks this small, five take hardly longer than two."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Stack(nn.Module):
         return dict(zip(self.names, self.weights, strict=True)), self.constants
 
     def call(self, tensors: tuple[dict, dict], x: torch.Tensor, meta: torch.Tensor | None = None) -> torch.Tensor:
-        """What one of the networks answers, given its `tensors` without the first dimension."""
+        """The output of one of the networks, given its `tensors` without the first dimension."""
         return torch.func.functional_call(self.architecture[0], tensors, (x, meta))
 
     def write_to(self, networks: Sequence[MetadataTransformer]) -> None:
@@ -51,9 +51,9 @@ def train_together(
     *,
     classes: int,
 ) -> list[Trained]:
-    """`train` of R repeats at once, on the processor: the same numbers, but for rounding, in a third of the time.
+    """`train` for R repeats at once, on the CPU: the same numbers, except for rounding, in a third of the time.
 
-    labelled, unlabelled   R sets of samples of one shape; seeds: R seeds, which stand for `settings.seed`
+    labelled, unlabelled   R sets of samples of one shape; seeds: R seeds, used instead of `settings.seed`
     """
     own = [replace(settings, seed=seed) for seed in seeds]
     pools = [make_pool(*samples, classes, s) for *samples, s in zip(labelled, unlabelled, own, strict=True)]

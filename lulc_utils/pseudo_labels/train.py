@@ -39,11 +39,11 @@ def train(
     classes: int,
     device: str | torch.device = "cpu",
 ) -> Trained:
-    """Train on labelled and unlabelled samples; the hidden truth of the unlabelled only goes into the history.
+    """Train on labelled and unlabelled samples; the hidden truth of the unlabelled ones goes only into the history.
 
     Records: step, loss (of both), lr, loss_teacher, loss_student; mask (mean weight of the pseudo-labels); with a
     hidden truth pseudo_accuracy (of all) and accepted_accuracy (weighted; None where none is accepted). Each but lr
-    is the mean since the last record. ValueError says what does not fit.
+    is the mean since the last record. ValueError when the samples do not fit together.
     """
     device, pool = checked_device(device), make_pool(labelled, unlabelled, classes, settings)
     teacher, student = start_networks(torch.cat([pool.x, pool.x_u]), classes, settings)
@@ -66,11 +66,11 @@ def learn(
 ) -> tuple[nn.Module, list[dict]]:
     """(moving average of the networks, history): the loop, for one training and for many at once (together.py).
 
-    networks    all that learns
+    networks    everything that is trained
     draw        step -> (batch, hidden truth or None)
     objective   (batch, the rule's state) -> (pseudo-labels, new state, L_T, L_S). Of R trainings at once all of these
-                have one more dimension in front, and the records hold lists of R numbers
-    about       what must be the same for a training to be continued, besides the settings
+                have one more dimension in front, and records hold lists of R numbers
+    about       what, besides the settings, must be the same for a training to continue
     """
     averages = copy.deepcopy(networks)
     optimizer = torch.optim.AdamW(networks.parameters(), settings.lr, weight_decay=settings.weight_decay, fused=True)
@@ -81,18 +81,18 @@ def learn(
     for step in run.steps("pseudo-labels"):
         # 1. Draw labelled images, weak and strong views of unlabelled ones, and where and when they were taken.
         batch, truth = draw(step)
-        # 2. The teacher labels the weak views; both networks answer; two losses.
+        # 2. The teacher labels the weak views; both networks predict; two losses.
         pseudo, state, l_t, l_s = objective(batch, State(*run.parts["state"]))
-        # 3. One step of both networks. No gradient flows from one into the other, so the sum is as good as two steps.
+        # 3. One step of both networks. No gradient flows between them, so one step on the sum equals two steps.
         optimizer.param_groups[0]["lr"] = float(rates[step])
         optimizer.zero_grad(set_to_none=True)
         (l_t + l_s).sum().backward()
         optimizer.step()
-        # 4. Their moving averages, which are smoother, are what is returned.
+        # 4. Their moving averages, which are smoother, are returned in the end.
         with torch.no_grad():
             for slow, fast in zip(averages.parameters(), networks.parameters(), strict=True):
                 slow.lerp_(fast, 1 - min(settings.ema, (1 + step) / (10 + step)))
-        # 5. Remember what the rule knows, and how it went.
+        # 5. Keep the rule's state, and measure how the step went.
         run.parts["state"] = tuple(state)
         run.parts["recent"].append(measure(pseudo, l_t, l_s, truth))
         if run.due:
@@ -102,7 +102,7 @@ def learn(
 
 
 def measure(pseudo: Pseudo, l_t: torch.Tensor, l_s: torch.Tensor, truth: torch.Tensor | None) -> dict[str, Any]:
-    """Numbers (or lists of R, see `learn`) about one step: means, but sums under `right` and `trust`."""
+    """Numbers (or lists of R, see `learn`) about one step: means, except for the sums `right` and `trust`."""
     numbers = {"loss_teacher": l_t, "loss_student": l_s, "mask": pseudo.weight.mean(-1)}
     if truth is not None:
         right = (pseudo.label == truth).float()
@@ -115,7 +115,7 @@ def measure(pseudo: Pseudo, l_t: torch.Tensor, l_s: torch.Tensor, truth: torch.T
 
 
 def summarize(recent: list[dict[str, Any]]) -> dict[str, Any]:
-    """The record of some steps of `measure`: numbers, or lists of R numbers; `loss` is a number in any case."""
+    """The record of some steps of `measure`: numbers, or lists of R numbers; `loss` is always a number."""
     steps = {name: np.stack([step[name] for step in recent], -1) for name in recent[0]}  # [(R,) n]
     means = {name: values.mean(-1) for name, values in steps.items() if name not in ("right", "trust")}
     if "trust" in steps:
@@ -126,7 +126,7 @@ def summarize(recent: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _in_words(settings: Settings) -> dict[str, Any]:
-    """The functions among the settings by name, as a checkpoint keeps them."""
+    """The functions among the settings by name, as stored in a checkpoint."""
     method = find_method(settings.method)._asdict()
     method["rule"] = _name(method["rule"])
     return {"method": method, "encoding": [_name(encoding) for encoding in settings.encoding]}

@@ -1,4 +1,4 @@
-"""One training with few labels on a table of places, and how often its network is right."""
+"""One training with few labels on a table of places, and its accuracy."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from lulc_utils.pseudo_labels.train import Trained, train
 def train_few(
     rows: Sites, per_class: int, settings: Settings, device: str | torch.device = "cpu", **changes: object
 ) -> Trained:
-    """Train on all rows, of which `per_class` of every class keep their label; `settings.seed` draws which.
+    """Train on all rows, of which `per_class` of every class, drawn by `settings.seed`, keep their label.
 
-    changes   fields of the settings that are different this time
+    changes   fields of the settings to replace
     """
     settings = replace(settings, **changes)
     some = few_per_class(rows.y, per_class, len(rows.classes), settings.seed)
@@ -29,6 +29,6 @@ def train_few(
 
 
 def accuracy(network: MetadataTransformer, rows: Sites, encoding: tuple[Encoding, ...] = ()) -> float:
-    """Share of rows that a network gets right, mean over the classes; with an encoding it is given place and date."""
+    """Share of rows that a network gets right, mean over the classes; with an encoding, it sees place and date."""
     meta = Samples.of(rows).meta(encoding) if encoding else None
     return class_accuracy(rows.y, predict(network, rows.x, meta), len(rows.classes))

@@ -12,11 +12,11 @@ class Strength(NamedTuple):
     """How much a strong view changes; all 0 leaves only the weak view.
 
     gain        standard deviation of a factor for all bands together (light)
-    band_gain   the same for every band by itself (calibration)
-    offset      standard deviation of what is added to a band (haze), as a part of the band's own
-    noise       the same for every value by itself
-    drop        chance of every band to be hidden
-    cutout      greatest side of the hidden square, as a part of the image's
+    band_gain   the same for each band separately (calibration)
+    offset      standard deviation of what is added to a band (haze), as a share of the band's own
+    noise       the same for each value separately
+    drop        chance that a band is hidden
+    cutout      largest side of the hidden square, as a share of the image's
     """
 
     gain: float = 0.1
@@ -28,13 +28,13 @@ class Strength(NamedTuple):
 
 
 def bandwise(values: torch.Tensor, shape: Sequence[int]) -> torch.Tensor:
-    """Values [C], one per band, as they broadcast with examples of `shape`: images [C, H, W], else bands last."""
+    """Values [C], one per band, shaped to broadcast with examples of `shape`: images [C, H, W], else bands last."""
     once = (1,) * (len(shape) - 1)
     return values.view(-1, *once) if len(shape) == 3 else values.view(*once, -1)
 
 
 def weak(x: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-    """Images [B, C, H, W] flipped and turned by quarters, each by itself; series and vectors as they are.
+    """Images [B, C, H, W], each flipped and turned by quarter turns at random; series and vectors unchanged.
 
     Seen from above, the ground has no up. Oblong images are only flipped and turned upside down.
     """
@@ -42,7 +42,7 @@ def weak(x: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
         return x
     turn = torch.randint(8, (len(x),), generator=generator).to(x.device)
     if x.shape[-1] != x.shape[-2]:
-        turn = turn - turn % 2  # only the turns by a half keep the shape
+        turn = turn - turn % 2  # only half turns keep the shape
     result = x.clone()
     for t in range(1, 8):  # quarters, and from 4 on flipped too
         if (chosen := turn == t).any():
@@ -62,7 +62,7 @@ def strong(
 
     mean, std   [C] of every band; hidden bands and squares get the mean, which says nothing
 
-    A band is dropped in all times of a series; the square of a series is a run of times; in a vector each number is
+    A band is dropped at all times of a series; the square of a series is a run of times; in a vector each number is
     its own band. No change of hue as for photographs: the shape of the spectrum is the evidence.
     """
     count, shape = len(x), x.shape[1:]
@@ -89,7 +89,7 @@ def strong(
 
 
 def _square(sides: Sequence[int], corner: torch.Tensor, size: torch.Tensor) -> torch.Tensor:
-    """Mask [B, H, W] of a square, or [B, T] of a run: corner [B, 1 or 2] and size [B, 1] are parts of a side."""
+    """Mask [B, H, W] of a square, or [B, T] of a run: corner [B, 1 or 2] and size [B, 1] are shares of a side."""
     within = []
     for side, start in zip(sides, corner.unbind(1), strict=True):
         length = (size[:, 0] * side).round()

@@ -1,9 +1,9 @@
-"""What every training of this package shares; the loops themselves stand in dino, contrastive and pseudo_labels.
+"""What all trainings in this package share; the loops themselves are in dino, contrastive and pseudo_labels.
 
-settings     settings as frozen dataclasses: limits checked, options of a command line made from them
-schedule     what a step depends on besides weights and data: its number and the seed
-run          an interrupted training continues: checkpoints, records, progress bar
-distributed  several processes under torchrun, and the device each of them computes on
+settings     settings as frozen dataclasses, with their limits checked and command-line options made from them
+schedule     learning rates, and the seed and number that fix each step
+run          training that can be interrupted: checkpoints, records, progress bar
+distributed  several processes under torchrun, and the device each one uses
 """
 
 from lulc_utils.training.distributed import (

@@ -1,8 +1,8 @@
-"""Several processes that train one network under torchrun, and the device on which each of them computes.
+"""Several processes that train one network under torchrun, and the device each one uses.
 
 torch's DistributedDataParallel averages gradients of equal parts of a batch. Here the global loss is not always such
 an average (InfoNCE compares all points of a batch; only some pixels are labelled), and the book shows that two
-processes compute what one does. So gradients are added or averaged in the open.
+processes compute what one does. So gradients are added or averaged explicitly.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from torch import nn
 
 
 def checked_device(device: str | torch.device) -> torch.device:
-    """The device; ValueError in one sentence when there is no such thing here."""
+    """The device; ValueError, in one sentence, when this machine does not have it."""
     try:
         checked = torch.device(device)
     except RuntimeError:
@@ -31,9 +31,9 @@ def checked_device(device: str | torch.device) -> torch.device:
 
 @contextmanager
 def under_torchrun(device: str) -> Iterator[str]:
-    """Join the processes that torchrun started, if it did, and leave them afterwards; yields this process' device.
+    """Join the processes that torchrun started, if it did, and leave them afterwards; yields this process's device.
 
-    A group of processes that exists already is used and left as it is.
+    A process group that already exists is used and left open.
     """
     several = int(os.environ.get("WORLD_SIZE", 1)) > 1
     if several and checked_device(device).type == "cuda":
@@ -68,7 +68,7 @@ def my_rows(batch_size: int) -> slice:
 
 
 def sum_over_processes(value: torch.Tensor) -> torch.Tensor:
-    """The sum of every process's value, on each of them; itself when there is one process."""
+    """The sum of every process's value, on each of them; the value itself when there is one process."""
     if processes() > 1:
         value = value.clone()
         dist.all_reduce(value)
@@ -94,7 +94,7 @@ def share_gradients(
 def descend(
     model: nn.Module, loss: torch.Tensor, optimizer: torch.optim.Optimizer, rate: float, clip_norm: float = 1.0
 ) -> None:
-    """One step down the gradient at a learning rate; the gradient, summed over the processes, has at most that norm."""
+    """One optimizer step at the given rate; the gradient, summed over the processes, is clipped to `clip_norm`."""
     weights = [w for w in model.parameters() if w.requires_grad]
     optimizer.zero_grad()
     loss.backward()

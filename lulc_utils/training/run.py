@@ -1,6 +1,6 @@
-"""A training that can be interrupted: what changes in it, its records, and where both are kept.
+"""A training run that can be interrupted: its state, its records, and where both are saved.
 
-Not an engine: each method writes its own loop over `Run.steps` and says in it what a step is.
+This is not an engine: each method writes its own loop over `Run.steps` and defines its own step.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ from lulc_utils.training.settings import Checked, add_options, option
 
 @dataclass(frozen=True)
 class Saving(Checked):
-    """What a training keeps and shows of itself; by default nothing.
+    """What a training run saves and shows; by default nothing.
 
     checkpoint         file to continue from, if it exists and `resume`, and to write every `checkpoint_every` steps
-    history            JSON-lines file that receives the records as they come, one every `log_every` steps
+    history            JSON-lines file to which a record is appended every `log_every` steps
     progress           a progress bar
     """
 
@@ -40,7 +40,7 @@ class Saving(Checked):
 
 
 class Run:
-    """One training, from where an earlier run of it stopped.
+    """One training run, continued from where an earlier one stopped.
 
         run = Run(settings, saving, {"model": model, "optimizer": optimizer})
         for step in run.steps("DINO"):
@@ -48,12 +48,12 @@ class Run:
             ...                                               # the method
             run.record({"loss": float(loss), "lr": rate})
 
-    settings   a dataclass with `steps` and `seed`; a run continues only with the same ones (but for `steps`)
+    settings   a dataclass with `steps` and `seed`; a run continues only with the same ones (except `steps`)
     parts      everything that changes: modules, optimizers, tensors, lists or plain values; filled in place when the
-               run continues, except plain values, which are to be looked up in `run.parts`
+               run continues, except for plain values, which must be read from `run.parts`
     about      what else must be the same, such as the number of images
 
-    A step must depend on parts, settings and its number only; a continued run then equals an unbroken one.
+    A step must depend only on parts, settings and its number; then a resumed run equals an unbroken one.
     """
 
     def __init__(
@@ -73,17 +73,17 @@ class Run:
         self.bar = None
 
     def steps(self, title: str) -> Iterator[int]:
-        """The numbers of the steps that are left, from 0; after the body of each, what is due is saved.
+        """The numbers of the remaining steps, from 0; a checkpoint that is due is saved after each step.
 
-        ValueError: the checkpoint is of another training. RuntimeError: another run is writing it now.
+        ValueError: the checkpoint belongs to a different training. RuntimeError: another run is writing it now.
         """
         with alone(self.checkpoint) if self.checkpoint and self.main else nullcontext():
             if self.checkpoint and self.saving.resume and self.checkpoint.exists():
                 self._restore()
             if self.main:
                 self._write_history("w", self.records)
-            shown = self.saving.progress and self.main
-            with tqdm(total=self.total, initial=min(self.step, self.total), desc=title, disable=not shown) as self.bar:
+            hidden = not (self.saving.progress and self.main)
+            with tqdm(total=self.total, initial=min(self.step, self.total), desc=title, disable=hidden) as self.bar:
                 while self.step < self.total:
                     yield self.step
                     self.step += 1
@@ -94,11 +94,11 @@ class Run:
 
     @property
     def due(self) -> bool:
-        """Whether the step that is being made is to be recorded."""
+        """Whether the current step is to be recorded."""
         return (self.step + 1) % self.saving.log_every == 0 or self.step + 1 == self.total
 
     def record(self, numbers: dict[str, float]) -> None:
-        """Keep and show the numbers of this step, if a record is due; ValueError when "loss" is not finite."""
+        """Save and show the numbers of this step if a record is due; ValueError when "loss" is not finite."""
         step = self.step + 1
         if not math.isfinite(numbers["loss"]):
             raise ValueError(f"The loss is not finite at step {step}; lower lr, or use precision 'fp32'.")
@@ -120,7 +120,7 @@ class Run:
             torch.save({"settings": self.same, "step": self.step, "records": self.records, "parts": content}, part)
 
     def _restore(self) -> None:
-        """Fill `parts` from the checkpoint; ValueError when it is damaged or of another training."""
+        """Fill `parts` from the checkpoint; ValueError when it is damaged or belongs to a different training."""
         path = self.checkpoint
         check_readable(path, "checkpoint")
         try:
@@ -130,7 +130,7 @@ class Run:
             raise ValueError(self._unusable(error)) from None
         if changed := [key for key, value in self.same.items() if old.get(key) != value]:
             raise ValueError(
-                f"{path} was written with another {', '.join(changed)}; use the same settings, another checkpoint, "
+                f"{path} was written with a different {', '.join(changed)}; use the same settings, another checkpoint, "
                 "or resume=False (--fresh) to start again."
             )
         try:
@@ -146,7 +146,7 @@ class Run:
 
 
 def _filled(part: Any, value: Any) -> Any:
-    """The part with its old value: in place if it can be."""
+    """The part with its saved value: changed in place where possible."""
     if hasattr(part, "load_state_dict"):
         part.load_state_dict(value)
     elif isinstance(part, torch.Tensor):
@@ -162,9 +162,9 @@ def _filled(part: Any, value: Any) -> Any:
 
 
 def add_training_options(parser: argparse.ArgumentParser, settings: type) -> None:
-    """The options of every command that trains: those of the settings, and what to write where."""
+    """The options of every command that trains: its settings, and where to write what."""
     add = parser.add_argument
-    add("--out", type=Path, required=True, help="weights, .safetensors; NAME.checkpoint and NAME.jsonl lie beside")
+    add("--out", type=Path, required=True, help="weights, .safetensors; NAME.checkpoint and NAME.jsonl go next to it")
     add("--device", default="cpu", help="cpu or cuda")
     add("--fresh", action="store_true", help="start again even if there is a checkpoint")
     add_options(parser, settings)
@@ -172,7 +172,7 @@ def add_training_options(parser: argparse.ArgumentParser, settings: type) -> Non
 
 
 def saving_beside(options: argparse.Namespace) -> Saving:
-    """Checkpoint and history beside --out; ValueError when that is no name for weights."""
+    """Checkpoint and history next to --out; ValueError when --out does not end in .safetensors."""
     out = options.out
     if out.suffix != ".safetensors":
         raise ValueError(f"Weights are written as .safetensors; call the file {out.stem}.safetensors.")

@@ -1,4 +1,4 @@
-"""What a training step depends on besides weights and data: its number and the seed, never what ran before it."""
+"""What a training step depends on besides weights and data: its number and the seed, never earlier draws."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ def own_randomness(seed: int) -> Iterator[None]:
 
 
 def autocast(device: str | torch.device, precision: str) -> torch.autocast:
-    """The context in which networks compute: bfloat16 where it is safe for precision "bf16", else unchanged."""
+    """Context in which networks compute: for precision "bf16", bfloat16 where it is safe; otherwise unchanged."""
     return torch.autocast(torch.device(device).type, torch.bfloat16, enabled=precision == "bf16")
 
 
 def cosine_schedule(base: float, final: float, steps: int, warmup_steps: int = 0, start: float = 0.0) -> np.ndarray:
-    """One value per step, [steps]: linear from `start` to `base`, then half a cosine towards `final`.
+    """One value per step, [steps]: linear from `start` to `base`, then half a cosine down to `final`.
 
-    As in DINO's reference code (utils.cosine_scheduler) the last value stays one step short of `final`.
+    As in DINO's reference code (utils.cosine_scheduler), the last value is one step short of `final`.
     """
     warmup_steps = min(warmup_steps, steps)
     rest = steps - warmup_steps

@@ -1,4 +1,4 @@
-"""Settings as frozen dataclasses whose fields know their limits; the command line has the same options and checks.
+"""Settings as frozen dataclasses with limits on their fields; the command line has the same options and checks.
 
 @dataclass(frozen=True)
 class Settings(Checked):
@@ -30,10 +30,10 @@ def option(
     above: float | None = None,
     choices: Sequence[str] = (),
 ) -> Any:
-    """A field of a settings class: its default and limits; with a help text it is an option of the command line.
+    """A field of a settings class: its default and limits; with a help text it is also a command-line option.
 
     least, most, above   limits of a number, or of every number of a tuple
-    choices              the strings that are allowed
+    choices              the allowed strings
     """
     limits = {"help": help, "least": least, "most": most, "above": above, "choices": tuple(choices)}
     if isinstance(default, dict):  # a dataclass wants a new one for every object
@@ -42,10 +42,10 @@ def option(
 
 
 class Checked:
-    """Base of settings classes: an object with a value outside its limits is a ValueError of one plain sentence."""
+    """Base of settings classes: a value outside its limits raises ValueError with one plain sentence."""
 
     def __post_init__(self) -> None:
-        """Look at every field made by `option`; one that is None by default, or may be, is checked when it is not."""
+        """Check every field made by `option`; a field that may be None is checked only when it is not None."""
         for f in fields(self):
             value = getattr(self, f.name)
             if f.metadata and not _fits(value, f):
@@ -113,7 +113,7 @@ def add_options(parser: argparse.ArgumentParser, settings: type) -> None:
 
 
 def from_options(settings: type[T], options: argparse.Namespace) -> T:
-    """The settings that the command line asked for; ValueError as when they are made by hand."""
+    """The settings given on the command line; ValueError as when they are made by hand."""
     values = {f.name: getattr(options, f.name) for f in _optional(settings)}
     return settings(**{name: tuple(v) if isinstance(v, list) else v for name, v in values.items()})
 

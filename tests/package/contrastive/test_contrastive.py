@@ -264,7 +264,7 @@ def test_arrays_that_do_not_fit_are_named():
         pretrain(np.where(images > 0.3, np.nan, images), steps=1)
     with pytest.raises(ValueError, match="must be .patches, bands, rows, cols"):
         pretrain(images[0], steps=1)
-    with pytest.raises(ValueError, match="cannot go with labels"):
+    with pytest.raises(ValueError, match="do not fit labels"):
         finetune(None, images, labels[:3], 3, steps=1)
     with pytest.raises(ValueError, match="Label 2 is neither in 0..1"):
         finetune(None, images, labels, 2, steps=1)

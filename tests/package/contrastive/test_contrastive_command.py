@@ -115,7 +115,7 @@ def test_two_processes_give_the_curve_of_one(folder, tmp_path):
         ("pretrain", ("--out", "weights.pth"), "safetensors"),
         ("pretrain", ("--device", "cuda"), "no CUDA device"),
         ("finetune", ("--weights", "none.safetensors"), "There is no file none.safetensors"),
-        ("finetune", ("--fraction", "0"), "must lie above 0"),
+        ("finetune", ("--fraction", "0"), "must be above 0"),
         ("pretrain", ("--device", "banana"), "There is no device 'banana'"),
         ("pretrain", ("--radius", "-5"), "radius must be a number of at least 0, not -5"),
         ("pretrain", ("--log-every", "0"), "log_every must be a whole number of at least 1"),

@@ -22,7 +22,7 @@ def test_label_fractions_are_nested_whole_patches():
     blocks = co.label_fraction(labels[:2], 0.25, block=4) != UNLABELLED
     assert int(blocks.sum()) == 2 * 16 and (blocks.reshape(2, 2, 4, 2, 4).mean((2, 4)) % 1 == 0).all()
     for bad in (0, 1.1):
-        with pytest.raises(ValueError, match="must lie above 0"):
+        with pytest.raises(ValueError, match="must be above 0"):
             co.label_fraction(labels, bad)
     with pytest.raises(ValueError, match="None of the patches"):
         co.label_fraction(np.full((2, 4, 4), UNLABELLED, np.uint8), 0.5)

@@ -76,7 +76,7 @@ def test_second_view_shows_the_other_date():
     points = co.matching_points(a, b, 20, seeded())
     gap = co.at_points(b.pixels, points.b) - co.at_points(a.pixels, points.a)
     assert (gap - 100).abs().max() < 1e-3
-    with pytest.raises(ValueError, match="must have one shape"):
+    with pytest.raises(ValueError, match="must have the same shape"):
         co.two_views(first, 32, seeded(), other=first[:3])
     with pytest.raises(ValueError, match="does not fit into patches of 64 x 64"):
         co.two_views(first, 40, seeded(), zoom=(1, 2))

@@ -156,16 +156,16 @@ def test_unknown_is_all_nan():
 @pytest.mark.parametrize(
     "lat, lon, day, message",
     [
-        ([0, 95], [0, 0], [1, 1], "Latitude 95 of row 1 lies outside -90..90.*exchanged"),
+        ([0, 95], [0, 0], [1, 1], "Latitude 95 of row 1 lies outside -90..90.*swapped"),
         ([0], [200], [1], "Longitude 200 of row 0 lies outside -180..180"),
         ([0], [0], [0], "Day of the year 0 of row 0 lies outside 1..366; use NaN"),
         ([0], [0], [400], "Day of the year 400 of row 0"),
         ([0], [0], [float("inf")], "Day of the year inf"),
         ([0, NAN], [0, 0], [1, 1], "place of row 1 is not a number; set place_known"),
         ([0], [NAN], [1], "place of row 0 is not a number"),
-        ([0, 1], [0], [1, 1], "lists of one length"),
-        ([[0]], [[0]], [[1]], "lists of one length"),
-        (0.0, 0.0, 1.0, "lists of one length"),
+        ([0, 1], [0], [1, 1], "must have the same length"),
+        ([[0]], [[0]], [[1]], "must have the same length"),
+        (0.0, 0.0, 1.0, "must have the same length"),
     ],
 )
 def test_impossible_metadata_is_refused(lat, lon, day, message):
