@@ -23,7 +23,7 @@ def points(axis: Axes, at: np.ndarray, value: np.ndarray, low: np.ndarray, high:
 
 
 def curves(axis: Axes, lines: Mapping[str, Mapping], title: str, xlabel: str = "labelled points") -> None:
-    """Scores against a number on a logarithmic axis, a line for each way: `{way: {number: (value, low, high)}}`."""
+    """Scores against a number on a logarithmic axis, a line for each method: `{way: {number: (value, low, high)}}`."""
     for i, (way, values) in enumerate(lines.items()):
         n, (value, low, high) = [*map(int, values)], np.array([*values.values()]).T
         style = {"color": COLORS[i], "marker": MARKERS[i], "label": as_label(way)}
@@ -35,7 +35,7 @@ def curves(axis: Axes, lines: Mapping[str, Mapping], title: str, xlabel: str = "
 
 
 def transitions(axis: Axes, table: np.ndarray, names: Sequence[str], largest: float) -> None:
-    """What became what, [K, K], as shades with numbers; the diagonal, what stayed, is left out.
+    """Changes between classes, [K, K], as shades with numbers; the diagonal (no change) is left out.
 
     largest   the value of the darkest shade
     """
@@ -50,7 +50,7 @@ def transitions(axis: Axes, table: np.ndarray, names: Sequence[str], largest: fl
 
 
 def scatter(axis: Axes, x: np.ndarray, y: np.ndarray, kinds: Mapping[LandCover, np.ndarray]) -> None:
-    """Points [N] in the colors of their classes: `{class: which of the points, [N] bool}`."""
+    """Points [N] in the colors of their classes: `{class: [N] bool, its points}`."""
     for marker, (kind, which) in zip(MARKERS[1:], kinds.items(), strict=False):
         style = {"color": kind.color, "marker": marker, "edgecolors": "black", "linewidths": 0.3}
         axis.scatter(x[which], y[which], s=14, label=as_label(kind.name), **style)
@@ -68,7 +68,7 @@ def bands(axis: Axes, lines: Mapping[str, Mapping[float, Interval]]) -> None:
 
 
 def differences(axis: Axes, kinds: Mapping[str, Mapping[str, Interval]]) -> None:
-    """Differences with their intervals beside a line at zero: `{kind: {what: interval}}`, a row for each `what`."""
+    """Differences with their intervals and a line at zero: `{kind: {what: interval}}`, a row for each `what`."""
     for j, (kind, values) in enumerate(kinds.items()):
         value, low, high = np.array([*values.values()]).T
         rows, style = np.arange(len(values)) + 0.25 * j, {"color": COLORS[j], "marker": MARKERS[j], "capsize": 3}

@@ -1,6 +1,6 @@
-"""One door to the commands of the package: `python -m lulc_utils COMMAND ...`, and one way to end.
+"""The commands of the package, `python -m lulc_utils COMMAND ...`, and their exit status.
 
-A command is a module with `add_options(parser)` and `run(options)`, imported only when it is asked for, so that
+A command is a module with `add_options(parser)` and `run(options)`, imported only when it is called, so that
 `doctor` works where other modules cannot be imported. Exit status:
 
     0     done
@@ -21,16 +21,16 @@ from typing import NamedTuple
 
 
 class Command(NamedTuple):
-    """The module that has it, what it does, and what to know when it was stopped."""
+    """The module of a command, what it does, and what it says when it is stopped."""
 
     module: str
     about: str
     stopped: str = "Stopped."
 
 
-CONTINUES = "Stopped; the same command continues from where it was."
+CONTINUES = "Stopped; run the same command again to continue."
 COMMANDS = {
-    "doctor": Command("doctor", "look at this environment and say how to fix what does not fit"),
+    "doctor": Command("doctor", "check this environment and say how to fix what is wrong"),
     "demo": Command("demo", "draw a simulated scene and map it: scene.tif, map.tif, map.png, map.html"),
     "data": Command("data.command", "list, fetch and verify the real data sets", "Stopped; complete files are kept."),
     "place": Command("places.command", "read a place on Earth as a GeoTIFF: Sentinel-2 and ESA WorldCover"),
@@ -61,7 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def exit_status(run: Callable[[], int | None], stopped: str = "Stopped.") -> int:
-    """Call a function; its exit status, after one sentence on what went wrong. What is unforeseen is raised."""
+    """Call a function; its exit status, after one sentence on what went wrong. Unforeseen errors are raised."""
     try:
         status = run() or 0
         sys.stdout.flush()
@@ -87,4 +87,4 @@ def _said(text: str, status: int) -> int:
 
 def _usage() -> str:
     lines = [f"  {name:13}{command.about}" for name, command in COMMANDS.items()]
-    return "\n".join(["usage: python -m lulc_utils COMMAND ... (COMMAND --help tells more)", "", *lines])
+    return "\n".join(["usage: python -m lulc_utils COMMAND ... (COMMAND --help says more)", "", *lines])

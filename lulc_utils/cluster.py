@@ -1,4 +1,4 @@
-"""Groups of features: found by cosine without labels, named by labels, and turned into maps.
+"""Groups of features: made by cosine without labels, named with labels, and turned into maps.
 
     groups = cluster.by_cosine(features, 7)                        # [N, h, w, D] -> 7 centers
     patches = cluster.of_patches(groups, features)                 # [N, h, w], numbers of groups
@@ -24,11 +24,11 @@ from torch.nn import functional as F
 from lulc_utils.evaluate import confusion, match, match_many
 from lulc_utils.evaluate.probes import as_rows
 
-SAMPLES = 10_000  # rows that k-means looks at; more change nothing and take longer
+SAMPLES = 10_000  # rows for k-means; more change nothing and take longer
 
 
 class Groups(Protocol):
-    """Whatever turns features [..., D] into codes [..., C] and has centers [K, C] to compare them with."""
+    """Anything that turns features [..., D] into codes [..., C] and has centers [K, C] to compare them with."""
 
     centers: torch.Tensor
 
@@ -62,7 +62,7 @@ def checked(features: torch.Tensor, device: torch.device) -> torch.Tensor:
 def kmeans(features: np.ndarray, k: int, seed: int = 0, *, normalize: bool = False) -> Pipeline:
     """k-means on features [..., D] (3 restarts); use it with `evaluate.predict`. Needs no labels.
 
-    normalize=True scales every feature vector to length 1; Euclidean distance then orders as cosine does.
+    normalize=True scales every feature vector to length 1; Euclidean distance then gives the same order as cosine.
     ValueError when there are fewer samples than clusters.
     """
     rows = as_rows(features)
@@ -116,7 +116,7 @@ def of_pixels(
     codes = groups.encode(features)
     if flipped is not None:
         if flipped.shape != features.shape:
-            raise ValueError(f"The mirrored features are {tuple(flipped.shape)}, the others {tuple(features.shape)}.")
+            raise ValueError(f"The features are {tuple(features.shape)}, but mirrored {tuple(flipped.shape)}.")
         codes = (codes + groups.encode(flipped).flip(2)) / 2
     codes = F.interpolate(codes.permute(0, 3, 1, 2), size, mode="bilinear", align_corners=False)  # [N, C, H, W]
     return logits(codes.permute(0, 2, 3, 1), groups.centers).exp().permute(0, 3, 1, 2).cpu()
@@ -124,7 +124,7 @@ def of_pixels(
 
 @torch.inference_mode()
 def middles(groups: Groups, features: torch.Tensor) -> np.ndarray:
-    """The row of features [M, D] that is most like each center, [K]: where to look when a group is to be named."""
+    """The row of features [M, D] most similar to each center, [K]: where to look in order to name a group."""
     return similarity(groups.encode(features), groups.centers).argmax(0).cpu().numpy()
 
 
@@ -139,9 +139,9 @@ def names(truth: np.ndarray, clusters: np.ndarray, n_classes: int, k: int, *, ma
 
 
 def as_classes(p: torch.Tensor, of: Sequence[int], n_classes: int) -> torch.Tensor:
-    """Values of groups [K, ...] -> of classes [n_classes, ...]: a class has that of its likeliest group, or 0.
+    """Values of groups [K, ...] -> of classes [n_classes, ...]: a class gets that of its most likely group, or 0.
 
-    of   the class of every group, [K]; a group without a class (UNLABELLED) counts for none
+    of   the class of every group, [K]; a group without a class (UNLABELLED) is ignored
     """
     members = [torch.from_numpy(np.flatnonzero(np.asarray(of) == c)) for c in range(n_classes)]
     return torch.stack([p[m].amax(0) if len(m) else p.new_zeros(p.shape[1:]) for m in members])

@@ -8,7 +8,7 @@
 3. Each group is named by the class that is most frequent in it *in the other scenes*.
 4. The scene is mapped window by window, and the map compared with the truth that the simulator knows.
 
-The same with raw colour instead of the backbone, and the most frequent class everywhere, say what the map is worth.
+For comparison, the same is done with raw colour instead of the backbone, and with the most frequent class everywhere.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def as_model(name: str, classify: Callable, scene: Scene) -> Model:
 
 
 def make(folder: Path, seed: int, size: int, scenes: int, groups: int, progress: bool) -> dict[str, dict[str, float]]:
-    """Write the five files; returns accuracy and mIoU of the map and of what it is compared with."""
+    """Write the five files; returns accuracy and mIoU of the map and of the baselines."""
     scene = simulate.aerial(seed, size)
     others = simulate.aerial_scenes(range(seed + 1, seed + 1 + scenes), min(size, 256), progress)
     vit = vits.load("embedded")
@@ -74,14 +74,14 @@ def make(folder: Path, seed: int, size: int, scenes: int, groups: int, progress:
         name: named_groups(lambda images, f=describe: f(images).numpy(), others, groups, seed)
         for name, describe in describers.items()
     }
-    path = raster.write_scene(scene, folder / "scene.tif")  # not before: nothing is left of what cannot be done
+    path = raster.write_scene(scene, folder / "scene.tif")  # not earlier: no file remains when something fails before
     outs = {"embedded backbone": folder / "map.tif", "raw colour": folder / "color.tif"}
     scores = {}
     for name, classify in classifiers.items():
         model = as_model(f"{groups} groups of patches by {name}", classify, scene)
         mapping.map_raster(path, model, outs[name], window=256, overlap=64, resume=False, progress=progress)
         scores[name] = _score(scene, raster.read_scene(outs[name]).pixels[0])
-    outs["raw colour"].unlink()  # it was only to compare with
+    outs["raw colour"].unlink()  # only needed for the comparison
     most = evaluate.majority_class(np.stack([s.labels for s in others]), len(scene.classes))
     scores["most frequent class"] = _score(scene, np.full_like(scene.labels, most))
     draw(folder, scene, raster.read_scene(folder / "map.tif").pixels[0])
@@ -94,7 +94,7 @@ def _score(scene: Scene, labels: np.ndarray) -> dict[str, float]:
 
 
 def draw(folder: Path, scene: Scene, labels: np.ndarray) -> None:
-    """map.png for a look, and map.html with the map on one side of a border and the truth on the other."""
+    """map.png to look at, and map.html with the map on one side of a divider and the truth on the other."""
     mapped, truth = (plot.class_map(values, scene.classes) for values in (labels, scene.labels))
     figure, _ = plot.panels({scene.name: plot.rgb(scene), "map": mapped, "truth": truth}, columns=3, size=4)
     plot.legend(figure, scene.classes)
@@ -107,7 +107,7 @@ def draw(folder: Path, scene: Scene, labels: np.ndarray) -> None:
 
 
 def _with_leaflet(page: str) -> str:
-    """The page with Leaflet inside, where the package `xstatic-leaflet` is installed (it comes with `make`).
+    """The page with Leaflet inside, if the package `xstatic-leaflet` is installed (`make` installs it).
 
     Otherwise the page fetches Leaflet from the network when it is opened.
     """
@@ -124,7 +124,7 @@ def _with_leaflet(page: str) -> str:
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """What `run` takes."""
+    """The options of `run`."""
     parser.add_argument("folder", nargs="?", type=Path, default=Path("demo"), help="where files go (%(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="which simulated scene (%(default)s)")
     parser.add_argument("--size", type=int, default=512, help="its side in pixels of 0.5 m (%(default)s)")
@@ -135,7 +135,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    """Make the files and say what the map is worth; ValueError, FileExistsError, or what else stands in the way."""
+    """Make the files and report the scores of the map; ValueError, FileExistsError or OSError when something fails."""
     o = options
     if not 0 <= o.seed <= FIRST_TRAINED - 1 - o.scenes or o.scenes < 1:
         raise ValueError(
@@ -144,8 +144,8 @@ def run(options: argparse.Namespace) -> None:
         )
     if there := [name for name in FILES if (o.folder / name).exists()]:
         if not o.force:
-            raise FileExistsError(f"{o.folder / there[0]} is already there; choose another folder, or --force.")
-    matplotlib.use("Agg")  # a window must not be needed
+            raise FileExistsError(f"{o.folder / there[0]} already exists; choose another folder, or --force.")
+    matplotlib.use("Agg")  # works without a display
     o.folder.mkdir(parents=True, exist_ok=True)
     scores = make(o.folder, o.seed, o.size, o.scenes, o.groups, not o.quiet)
     print(f"Mapped a simulated aerial scene (seed {o.seed}) without a label of its own: {o.groups} groups of patches,")

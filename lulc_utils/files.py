@@ -1,4 +1,4 @@
-"""Files that are written completely or not at all, and plain sentences for what the system refuses."""
+"""Files that are written completely or not at all, and plain sentences for system errors."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ except ImportError:  # Windows
 
 DENIED = (errno.EACCES, errno.EPERM, errno.EROFS)
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-OF_RUST = re.compile(r"\(os error (\d+)\)")  # safetensors tells the system's error only in words
+OF_RUST = re.compile(r"\(os error (\d+)\)")  # safetensors reports system errors only in words
 
 
 @contextmanager
 def complete_or_absent(path: str | Path) -> Iterator[Path]:
-    """A temporary file beside `path`, which takes its name when the block ends without an error.
+    """A temporary file next to `path`, which replaces it when the block ends without an error.
 
-    After any error, Ctrl-C included, the temporary file is gone and what `path` was before is untouched. The temporary
-    file exists already, is empty and has the ending of `path`; folders that are missing are made. The result has the
-    mode that the umask asks for, whatever mode the writer in the block gives it. A symbolic link is written through.
+    After any error, Ctrl-C included, the temporary file is removed and `path` is as it was before. The temporary
+    file exists, is empty and has the ending of `path`; missing folders are created. The result has the
+    mode given by the umask, whatever mode the writer in the block sets. A symbolic link is followed.
 
-    ValueError: `path` is neither absent nor a regular file (`check_target`). PermissionError, OSError: the system does
-    not let us write, there is no space, or the name is too long, in one sentence each.
+    ValueError: `path` exists but is not a regular file (`check_target`). PermissionError, OSError: the system does
+    not allow writing, there is no space, or the name is too long, in one sentence each.
     """
     check_target(path)
     target = Path(path).resolve()
@@ -41,19 +41,19 @@ def complete_or_absent(path: str | Path) -> Iterator[Path]:
         part.touch(exist_ok=False)
         mode = part.stat().st_mode
         yield part
-        part.chmod(mode)  # some writers make files that only their owner can read
+        part.chmod(mode)  # some writers create files that only their owner can read
         os.replace(part, target)
     except Exception as error:
         if (plain := _in_words(error, path, part)) is None:
             raise
         raise plain from error
     finally:
-        for left in target.parent.glob(f"{glob.escape(part.name)}*"):  # GDAL writes overviews beside it
+        for left in target.parent.glob(f"{glob.escape(part.name)}*"):  # GDAL writes overviews next to it
             left.unlink(missing_ok=True)
 
 
 def leftovers(path: str | Path) -> list[Path]:
-    """Temporary files of `complete_or_absent` for `path`: nothing else writes it now, so a killed process left them."""
+    """Temporary files of `complete_or_absent` for `path`; nothing else writes it now, so a killed process left them."""
     target = Path(path).resolve()
     stem, suffix = glob.escape(target.stem[:40]), glob.escape(target.suffix)
     return sorted(target.parent.glob(f".{stem}.{'[0-9a-f]' * 12}.part{suffix}*"))
@@ -61,11 +61,11 @@ def leftovers(path: str | Path) -> list[Path]:
 
 @contextmanager
 def alone(path: str | Path) -> Iterator[None]:
-    """No second process writes `path` during the block; what a killed one left half-written is removed first.
+    """No other process writes `path` during the block; files left half-written by a killed one are removed first.
 
-    The lock is the file PATH.lock, which the system lets go of when the process ends, however it ends (not on Windows,
+    The lock is on the file PATH.lock; the system releases it when the process ends, however it ends (not on Windows,
     where nothing is locked). ValueError, PermissionError, OSError: as for `complete_or_absent`. RuntimeError: another
-    process is at it.
+    process is writing.
     """
     check_target(path)
     lock = Path(f"{path}.lock")
@@ -97,7 +97,7 @@ def alone(path: str | Path) -> Iterator[None]:
 def check_target(path: str | Path) -> None:
     """ValueError, in one sentence, unless a file may be written at `path`: it is absent or a regular file.
 
-    Devices, pipes and sockets are never opened: replacing them would break what uses them.
+    Devices, pipes and sockets are never opened: replacing them would break whatever uses them.
     """
     kind = _kind(path)
     if kind not in ("", "file"):
@@ -116,12 +116,12 @@ def check_readable(path: str | Path, what: str = "file") -> None:
 
 
 def _kind(path: str | Path) -> str:
-    """What is at `path`, in a word; "" for nothing."""
+    """The kind of thing at `path`, in a word; "" for nothing."""
     try:
         mode = os.stat(path).st_mode
     except (FileNotFoundError, NotADirectoryError):
         return ""
-    except PermissionError:  # in a folder that may not be entered: whoever opens it is told
+    except PermissionError:  # in a folder that may not be entered: opening it will say so
         return "file"
     except OSError as error:
         if (plain := _in_words(error, path, Path(path))) is None:
@@ -137,7 +137,7 @@ def _in_words(error: Exception, path: str | Path, part: Path) -> OSError | None:
     if number is None and (match := OF_RUST.search(str(error))):
         number = int(match[1])
     about = getattr(error, "filename", None)
-    if isinstance(about, str | Path) and not part.is_relative_to(about):  # such as a source that cannot be read
+    if isinstance(about, str | Path) and not part.is_relative_to(about):  # for example, a source that cannot be read
         return None
     if number in DENIED:
         return PermissionError(f"You may not write {path} (permission denied); choose a folder of your own.")

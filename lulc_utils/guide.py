@@ -13,7 +13,7 @@ HEAD = ["labels", "images", "do this", "mIoU", "instead of", "mIoU", "source"]
 
 
 def by_budget() -> list[list[str]]:
-    """Rows under `HEAD`, from no label to all; each pairs what did best with the plain thing one would else do."""
+    """Rows under `HEAD`, from no label to all; each compares the best method with the plain alternative."""
     return [*_clusters(), *_points(), *_networks(), *_metadata(), *_every_label()]
 
 

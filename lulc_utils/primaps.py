@@ -1,17 +1,17 @@
-"""Principal masks: cluster the frozen features of many images with the help of segments found in each of them.
+"""Principal masks: cluster the frozen features of many images with the help of segments in each of them.
 
 After PriMaPs-EM (Hahn, Araslanov, Schaub-Meyer & Roth, "Boosting Unsupervised Semantic Segmentation with Principal
 Mask Proposals", 2024), re-implemented from its idea, without its CRF, augmentations and tuned shifts:
 
-1. masks   In one image, take the direction in which the features that are left vary most. The patch furthest along
-           it is the seed; all patches similar to the seed are a mask. Take them away and start again.
-2. EM      K prototypes start from k-means. E: each mask gets, as a whole, the class of the prototype most similar to
+1. masks   In one image, take the direction in which the remaining features vary most. The patch furthest along
+           it is the seed; all patches similar to the seed form a mask. Remove them and start again.
+2. EM      K prototypes start from k-means. E: each mask as a whole gets the class of the prototype most similar to
            its patches on average. M: a gradient step on the focal loss teaches the prototypes these classes. The E
            step uses a copy of the prototypes that follows slowly (momentum).
 
-No label is used. Features are projected first: centred, because what all patches share makes everything similar to
+No labels are used. Features are projected first: centered, because what all patches share makes everything similar to
 everything, and half whitened (principal axes over the square root of their standard deviations), because otherwise
-two or three axes decide alone, while after full whitening noise speaks as loudly as signal.
+two or three axes decide everything, while after full whitening noise counts as much as signal.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class Prototypes(NamedTuple):
 
 
 def fit_projection(features: torch.Tensor, dim: int = 64) -> Projection:
-    """Centring and half whitening of features [N, h, w, D] on `dim` principal axes, fewer where there are fewer.
+    """Centering and half whitening of features [N, h, w, D] on `dim` principal axes, or as many as there are.
 
     ValueError for NaN, another shape, or features that are all the same.
     """
@@ -56,7 +56,7 @@ def fit_projection(features: torch.Tensor, dim: int = 64) -> Projection:
     variance, axes = torch.linalg.eigh((rows - mean).T @ (rows - mean) / len(rows))  # ascending
     used = (variance > 1e-6 * variance[-1]) & (variance > 1e-12)
     if dim < 1 or not used.any():
-        raise ValueError("All features are the same (or dim is below 1), so there is nothing to tell apart.")
+        raise ValueError("All features are the same (or dim is below 1), so they cannot be clustered.")
     axes = axes[:, used][:, -dim:] / variance[used][-dim:] ** 0.25
     return Projection(mean.float(), axes.float())
 
@@ -70,9 +70,9 @@ def principal_masks(
     cover: float = 0.95,
     most: int = 40,
 ) -> torch.Tensor:
-    """Masks of every image, features [N, h, w, D] -> [N, h, w] int64: 0, 1, .. in the order found, -1 = none.
+    """Masks of every image, features [N, h, w, D] -> [N, h, w] int64: 0, 1, ... in order of discovery, -1 = none.
 
-    projection  `fit_projection` of the training images; default: of these
+    projection  `fit_projection` of the training images; default: of these images
     threshold   a patch joins when its cosine with the seed exceeds this share of the largest (the seed's own, 1)
     cover       an image is done when masks cover this share of it, or there are `most` of them
 
@@ -93,12 +93,12 @@ def principal_masks(
 
 
 def _seed(x: torch.Tensor, left: torch.Tensor) -> torch.Tensor:
-    """Of the patches that are left, [N, P] bool, the one furthest along their main direction, [N, d]."""
+    """The features [N, d] of the patch furthest along the main direction of those left, [N, P] bool."""
     weight = left[..., None].to(x.dtype)
     mean = (x * weight).sum(1, keepdim=True) / weight.sum(1, keepdim=True).clamp_min(1)
     rest = (x - mean) * weight
     axis = torch.linalg.eigh(rest.mT @ rest).eigenvectors[..., -1:]  # [N, d, 1]
-    along = (x @ axis)[..., 0].abs().masked_fill(~left, -1)  # an axis has no sign: the stronger end counts
+    along = (x @ axis)[..., 0].abs().masked_fill(~left, -1)  # an axis has no sign: take the stronger end
     return x[torch.arange(len(x), device=x.device), along.argmax(1)]
 
 
@@ -119,14 +119,14 @@ def fit(
     """K clusters of features [N, h, w, D] of the training images (no labels); use them with `predict`.
 
     steps, batch_size, lr  M steps (Adam), images per step; steps=0 leaves k-means by cosine on projected features
-    momentum               share of the slow prototypes that stays in a step
+    momentum               share of the slow prototypes kept in each step
     temperature, focus     of the cosines in the softmax; exponent of the focal loss (0: cross-entropy)
     threshold, dim         of `principal_masks` and `fit_projection`
 
     ValueError for NaN, another shape, or fewer patches than clusters. Source: Hahn et al. 2024.
     """
     if (patches := _checked(features)[..., 0].numel()) < k or not 1 <= k <= 255:
-        raise ValueError(f"{k} clusters cannot be made of {patches} patches (and 255 is the most).")
+        raise ValueError(f"{k} clusters cannot be made of {patches} patches; at most 255 are possible.")
     projection = fit_projection(features, dim)
     x = _unit(features, projection)  # [N, P, d]
     masks = principal_masks(features, projection=projection, threshold=threshold).flatten(1)  # [N, P]
@@ -138,16 +138,16 @@ def fit(
     for _ in range(steps):
         chosen = torch.randperm(len(x), generator=generator)[:batch_size].to(x.device)
         part, number = x[chosen], masks[chosen] + 1  # 0 = in no mask
-        # E: the patches of a mask vote, and the mask gets as a whole the class that wins.
+        # E: the patches of a mask vote, and the whole mask gets the class that wins.
         votes = F.one_hot(number).to(x).mT @ (part @ slow.T)  # [B, masks + 1, K]
         label = votes.argmax(2).gather(1, number)  # [B, P]
-        # M: one step towards these classes, on every patch that lies in a mask; patches that are sure count little.
+        # M: one step towards these classes, on every patch in a mask; confident patches count little.
         log_q = (part @ F.normalize(fast, dim=1).T / temperature).log_softmax(2)
         log_q = log_q.gather(2, label[..., None])[..., 0][number > 0]  # of the label, in every masked patch
         loss = -((1 - log_q.exp()) ** focus * log_q).mean()
         (fast.grad,) = torch.autograd.grad(loss, fast)
         optimizer.step()
-        # The prototypes that label follow slowly.
+        # The labelling prototypes follow slowly.
         slow = F.normalize(momentum * slow + (1 - momentum) * F.normalize(fast.detach(), dim=1), dim=1)
         loss_curve.append(float(loss.detach()))
     return Prototypes(projection, slow, loss_curve)

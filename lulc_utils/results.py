@@ -1,4 +1,4 @@
-"""The numbers of a run: kept as JSON for instructors, and the book's own, which stand in where data is missing."""
+"""The numbers of a run, saved as JSON for instructors, and the book's own, which stand in where data is missing."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from lulc_utils.files import complete_or_absent
 def save(path: str | Path, chapter: str, results: dict, headline: str = "") -> None:
     """Write a chapter's numbers (rounded to 4 digits) as JSON; nothing happens when `path` is empty.
 
-    headline    what came out of this run, in one sentence, for the summary of `make notebooks`
+    headline    the result of this run in one sentence, for the summary of `make notebooks`
 
     The file appears only when complete. FileNotFoundError when its folder does not exist.
     """
@@ -29,7 +29,7 @@ def save(path: str | Path, chapter: str, results: dict, headline: str = "") -> N
 
 
 def measured(chapter: str, part: str) -> dict:
-    """What we measured for one part ("dubai") of a chapter; ValueError when it was never measured."""
+    """Our measured results for one part ("dubai") of a chapter; ValueError when there are none."""
     shipped = Path(__file__).parent / "_shipped" / "measured"  # in the wheel; in a checkout, the book's own folder
     folder = shipped if shipped.is_dir() else Path(__file__).parents[1] / "book" / "measured"
     path = folder / f"{chapter}.json"
@@ -40,7 +40,7 @@ def measured(chapter: str, part: str) -> dict:
 
 
 def _plain(value: object) -> object:
-    """NumPy numbers, arrays and tuples as what JSON knows."""
+    """NumPy numbers, arrays and tuples as JSON types."""
     if isinstance(value, dict):
         return {str(k): _plain(v) for k, v in value.items()}
     if isinstance(value, list | tuple | np.ndarray):

@@ -1,4 +1,4 @@
-"""Scores with intervals as text and tables, and real data or a note of what is missing: what every chapter needs."""
+"""What every chapter needs: scores with intervals as text and tables, and real data or a note that it is missing."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def signed(interval: Interval, digits: int = 2) -> str:
 
 
 def measures(values: Mapping[str, Mapping[str, Interval]], caption: str, first: str, digits: int = 3) -> Table:
-    """A row for every measure in `{what: {measure: (value, low, high)}}`; `first` heads the column of what."""
+    """A row for every measure in `{what: {measure: (value, low, high)}}`; `first` heads the first column."""
     rows = [
         [what, measure, *apart(interval, digits)]
         for what, kinds in values.items()
@@ -42,14 +42,14 @@ def measures(values: Mapping[str, Mapping[str, Interval]], caption: str, first: 
 
 
 def in_points(gains: Mapping[str, Mapping[str, Interval]], caption: str) -> Table:
-    """Differences of shares in points, a row for every what of `{what: {where: (value, low, high)}}`."""
+    """Differences of shares in points, a row for every entry of `{what: {where: (value, low, high)}}`."""
     places = list(next(iter(gains.values())))
     rows = [[what, *(signed([100 * v for v in of[place]], 1) for place in places)] for what, of in gains.items()]
     return Table(["points", *places], rows, caption)
 
 
 def data_or_notice(load: Callable[..., list], *arguments: object) -> list:
-    """The scenes that `load(*arguments)` gives or, where the data cannot be had, a note to the reader and no scenes."""
+    """The scenes that `load(*arguments)` gives or, where the data is missing, a note to the reader and no scenes."""
     try:
         return load(*arguments)
     except DataUnavailable as why:
@@ -58,5 +58,5 @@ def data_or_notice(load: Callable[..., list], *arguments: object) -> list:
 
 
 def means(runs: Sequence[Mapping[str, float]]) -> dict[str, Interval]:
-    """{measure: (mean, low, high)} of repeats {measure: value}, by Student's t."""
+    """{measure: (mean, low, high)} over repeats {measure: value}, by Student's t."""
     return {measure: mean_interval([run[measure] for run in runs]) for measure in runs[0]}

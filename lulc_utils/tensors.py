@@ -21,7 +21,7 @@ def write(path: str | Path, tensors: Mapping[str, torch.Tensor], notes: Mapping[
 
 
 def read(path: str | Path) -> tuple[dict, dict[str, str]]:
-    """(tensors by name, notes) of a .safetensors file; (whatever holds the tensors, {}) of a .pth or .pt file.
+    """(tensors by name, notes) of a .safetensors file; (the object that holds the tensors, {}) of a .pth or .pt file.
 
     FileNotFoundError: no such file. PermissionError: it may not be read. ValueError: another kind of file, an
     incomplete one, or one with more than tensors, which could run code.
@@ -33,7 +33,7 @@ def read(path: str | Path) -> tuple[dict, dict[str, str]]:
             with safe_open(path, "pt") as file:
                 return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
         except (SafetensorError, OSError):
-            raise ValueError(f"{path} is not a complete safetensors file; get it again.") from None
+            raise ValueError(f"{path} is not a complete safetensors file; download or save it again.") from None
     if path.suffix not in (".pth", ".pt"):
         raise ValueError(f"Weights must be a .safetensors, .pth or .pt file, not {path.name}.")
     try:

@@ -30,7 +30,7 @@ class Window(NamedTuple):
 
 
 def whole_image(height: int, width: int) -> Window:
-    """The window that is all of an image of height x width patches."""
+    """The window that is a whole image of height x width patches."""
     return Window(slice(None), slice(None), (), (), height * width)
 
 
@@ -60,7 +60,7 @@ def spans(whole: int, side: int) -> list[tuple[int, int, slice]]:
 
 
 def images_at_once(backbone: Backbone, patches: int) -> int:
-    """How many images of so many patches go through together: few on a processor, whose cache holds no more."""
+    """How many images of this many patches go through together: few on a CPU, whose cache holds no more."""
     return max(1, (3_200 if _on_processor(backbone) else 65_536) // patches)
 
 
@@ -69,22 +69,22 @@ def _on_processor(backbone: Backbone) -> bool:
 
 
 def workers(backbone: Backbone) -> int:
-    """How many batches are read side by side: one on each of torch's threads, but one at a time on a GPU."""
+    """How many batches are processed in parallel: one on each of torch's threads, but only one on a GPU."""
     return torch.get_num_threads() if _on_processor(backbone) else 1
 
 
 def even(pieces: Sequence, workers: int, at_once: int) -> list[Sequence]:
-    """Pieces in batches of even size, at most `at_once` in each, so that the workers end together."""
+    """Pieces in batches of equal size, at most `at_once` in each, so that the workers finish together."""
     rounds = math.ceil(len(pieces) / (workers * at_once))
     size = math.ceil(len(pieces) / (workers * rounds))
     return [pieces[start : start + size] for start in range(0, len(pieces), size)]
 
 
 def side_by_side(function: Callable, batches: Sequence, workers: int) -> Iterator:
-    """function(batch) of every batch, in order; several workers take a batch each and compute on one thread each.
+    """function(batch) for every batch, in order; each of several workers takes one batch and computes on one thread.
 
     On two cores the embedded network is a tenth faster this way than with all threads on every layer of one batch
-    (`make bench`): its steps are many and short, and no thread waits for the others at the end of each.
+    (`make bench`): its steps are many and short, and no thread waits for the others after each step.
     """
     if workers == 1:
         yield from map(function, batches)
@@ -95,4 +95,4 @@ def side_by_side(function: Callable, batches: Sequence, workers: int) -> Iterato
         yield from pool.map(function, batches)
     finally:
         pool.shutdown(cancel_futures=True)
-        torch.set_num_threads(threads)  # a worker's own setting is also what later threads would begin with
+        torch.set_num_threads(threads)  # a worker's setting is also the default of later threads

@@ -1,4 +1,4 @@
-"""Features on the disk: where they lie, and a name that says everything they depend on."""
+"""Features on disk: where they are, and a file name computed from everything they depend on."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def features_folder() -> Path:
 def key_of(backbone: Backbone, images: torch.Tensor, output: str, precision: str) -> str:
     """SHA-256 over everything that the result depends on."""
     about = (backbone.name, backbone.weights_hash, backbone.patch, backbone.heads, backbone.mean, backbone.std)
-    if backbone.view and output.startswith("patches"):  # keys of what is read at once stay as they were
+    if backbone.view and output.startswith("patches"):  # keys of images read whole stay as they were
         about += backbone.view, OVERLAP
     digest = hashlib.sha256(repr((*about, output, precision, images.dtype, tuple(images.shape))).encode())
     digest.update(images.contiguous().flatten().view(torch.uint8).numpy())
@@ -40,6 +40,6 @@ def read(file: Path, n: int) -> torch.Tensor | None:
 
 
 def write(file: Path, features: torch.Tensor) -> None:
-    """Keep features under their name, completely or not at all."""
+    """Write features to a file, completely or not at all."""
     with complete_or_absent(file) as part, part.open("wb") as stream:
         np.save(stream, features.numpy(), allow_pickle=False)

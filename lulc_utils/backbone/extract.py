@@ -1,4 +1,4 @@
-"""What a frozen backbone says about images: features of patches, CLS tokens, attention."""
+"""What a frozen backbone computes from images: features of patches, CLS tokens, attention."""
 
 from __future__ import annotations
 
@@ -38,13 +38,13 @@ def patch_features(
 
     batch_size  images (or windows of them) at once, on all threads together; None: what keeps the machine busy
     blocks      how many of the last blocks, one after another, earliest first; 4 in DINO's linear protocol (ViT-S)
-    precision   "fp32", or "bf16" (CPU or GPU; quicker only with units for it); the result is float32 either way
+    precision   "fp32", or "bf16" (CPU or GPU; faster only on hardware made for it); the result is float32 either way
     cache       folder for results (see `features_folder`), keyed on model, weights, images and options
     progress    show a bar
 
     A backbone with a `view` reads larger images in windows of that side, which overlap by two patches or more; where
-    they overlap each keeps its half. A ViT that was trained on views of 100 patches describes a patch worse in an
-    image of 800 (the model card of the embedded one has the numbers).
+    they overlap, each keeps its half. A ViT trained on views of 100 patches describes a patch less well in an
+    image of 800 (see the model card of the embedded one for the numbers).
 
     ValueError says in one sentence what is wrong with the images. Source: DINO, `get_intermediate_layers`.
     """
@@ -62,7 +62,7 @@ def cls_tokens(backbone: Backbone, images: np.ndarray | torch.Tensor, **options:
 def last_attention(backbone: Backbone, images: np.ndarray | torch.Tensor, **options: object) -> torch.Tensor:
     """Attention of CLS to every patch in the last block, per head, [N, heads, h, w].
 
-    A map sums to a little less than 1: what CLS gives to itself and to register tokens is left out. ValueError
+    A map sums to a little less than 1: the attention of CLS to itself and to register tokens is left out. ValueError
     for a model without CLS token or with attention of another kind. Source: DINO, visualize_attention.py.
     """
     attention = backbone.model.blocks[-1].attn
@@ -83,7 +83,7 @@ def _extract(
     cache: str | Path | None = None,
     progress: bool = False,
 ) -> torch.Tensor:
-    """Check, look into the cache, else compute and keep."""
+    """Check the request, then read the result from the cache, or compute and cache it."""
     if precision not in ("fp32", "bf16"):
         raise ValueError(f"Unknown precision '{precision}'; choose 'fp32' or 'bf16'.")
     if batch_size is not None and batch_size < 1:
@@ -94,8 +94,8 @@ def _extract(
     images = checked(images, backbone)
     what = output if blocks == 1 else f"{output} of {blocks} blocks"
     file = Path(cache) / f"{key_of(backbone, images, what, precision)}.npy" if cache else None
-    if file and (kept := read(file, len(images))) is not None:
-        return kept
+    if file and (cached := read(file, len(images))) is not None:
+        return cached
     result = _compute(backbone, images, output, blocks, precision, batch_size, progress)
     if file:
         write(file, result)
@@ -115,7 +115,7 @@ def _compute(
     grid = tuple(-(-side // backbone.patch) for side in images.shape[-2:])
     windows = batches.windows(backbone, *grid) if output == "patches" else [batches.whole_image(*grid)]
     pieces = list(product(range(len(images)), windows))
-    # every thread takes a batch of its own, but a batch that sets hooks on the model must be alone with it
+    # every thread takes its own batch, but a batch that sets hooks on the model must have it to itself
     hooked = output == "attention" or blocks > 1
     workers = min(1 if hooked else batches.workers(backbone), len(pieces), batch_size or len(pieces))
     at_once = batch_size // workers if batch_size else batches.images_at_once(backbone, windows[0].patches)
@@ -125,7 +125,7 @@ def _compute(
         x = torch.cat([prepared(images[i : i + 1, :, window.rows, window.cols], backbone) for i, window in part])
         return _forward(backbone, x, output, blocks, precision).cpu()
 
-    result = None  # its shape is known with the first answer
+    result = None  # its shape is known after the first answer
     bar = tqdm(total=len(parts), desc=backbone.name, unit="batch", disable=not progress)
     with closing(batches.side_by_side(answer_to, parts, workers)) as answers, bar:
         for part, answer in zip(parts, answers, strict=True):
@@ -133,7 +133,7 @@ def _compute(
                 shape = (*grid, answer.shape[-1]) if output == "patches" else answer.shape[1:]
                 result = torch.empty(len(images), *shape)
             for (i, window), features in zip(part, answer, strict=True):
-                result[i][window.into] = features[window.of]  # of what windows share, each has its half
+                result[i][window.into] = features[window.of]  # where windows overlap, each contributes its half
             bar.update()
     return result
 
@@ -155,7 +155,7 @@ def _forward(backbone: Backbone, x: torch.Tensor, output: str, blocks: int, prec
 
 
 def _tokens_of(model: nn.Module, x: torch.Tensor, blocks: int) -> torch.Tensor:
-    """[B, prefix + h * w, blocks * D]: what the last blocks put out, each after the final norm, earliest first."""
+    """[B, prefix + h * w, blocks * D]: outputs of the last blocks, each after the final norm, earliest first."""
     if blocks == 1:
         return model.forward_features(x)
     kept = []
@@ -169,7 +169,7 @@ def _tokens_of(model: nn.Module, x: torch.Tensor, blocks: int) -> torch.Tensor:
 
 
 def _attention_to_patches(model: nn.Module, x: torch.Tensor) -> torch.Tensor:
-    """[B, heads, h * w]: what the dropout after the last softmax is given, once that block does not fuse it."""
+    """[B, heads, h * w]: the input of the dropout after the last softmax, which that block must not fuse away."""
     attention, kept = model.blocks[-1].attn, []
     fused, attention.fused_attn = attention.fused_attn, False
     first = model.num_prefix_tokens

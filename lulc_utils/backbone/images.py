@@ -1,4 +1,4 @@
-"""Images as networks take them: checked, scaled and normalized, padded to whole patches."""
+"""Images as input for networks: checked, scaled and normalized, padded to whole patches."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from lulc_utils.backbone.loading import Backbone
 
 
 def checked(images: np.ndarray | torch.Tensor, backbone: Backbone | None = None) -> torch.Tensor:
-    """[N, bands, H, W] on the CPU, uint8 or float; one plain sentence otherwise."""
+    """[N, bands, H, W] on the CPU, uint8 or float; ValueError otherwise."""
     if not isinstance(images, torch.Tensor):
         images = np.asarray(images)
         if images.dtype.kind not in "uif":
@@ -45,7 +45,7 @@ def normalized(images: torch.Tensor, backbone: Backbone | None = None) -> torch.
 
 
 def padded(x: torch.Tensor, patch: int) -> torch.Tensor:
-    """Bottom and right padded to whole patches, mirrored; repeated where the image is too small to mirror."""
+    """Padded to whole patches at the bottom and right by mirroring, or by repeating where the image is too small."""
     height, width = x.shape[-2:]
     for size, pad in ((width, (0, -width % patch, 0, 0)), (height, (0, 0, 0, -height % patch))):
         if any(pad):
@@ -54,6 +54,6 @@ def padded(x: torch.Tensor, patch: int) -> torch.Tensor:
 
 
 def prepared(images: torch.Tensor, backbone: Backbone) -> torch.Tensor:
-    """Pixels as the network takes them, on its device, padded to whole patches."""
+    """Pixels as input for the network, on its device, padded to whole patches."""
     device = next(backbone.model.parameters()).device
     return padded(normalized(images.to(device), backbone), backbone.patch)

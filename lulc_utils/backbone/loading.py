@@ -1,4 +1,4 @@
-"""A frozen vision transformer and its weights: the embedded one, timm's, or those of a file."""
+"""A frozen vision transformer and its weights: embedded in the package, from timm, or from a file."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ SHORT_NAMES = {
     "dinov3_vitl16_sat": "vit_large_patch16_dinov3.sat493m",
 }
 EMBEDDED = {"img_size": 96, "patch_size": 8, "embed_dim": 192, "depth": 6, "num_heads": 3}
-EMBEDDED_VIEW = 80  # side in pixels of the views it was trained on; a weights file states its own
+EMBEDDED_VIEW = 80  # side in pixels of the views it was trained on; a weights file gives its own
 OVERLAP = 2  # patches that neighbouring windows of a backbone with a view share, at least
 EMBEDDED_FILE = Path(__file__).parents[1] / "weights" / "embedded.safetensors"
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))  # mean and standard deviation of RGB in 0..1
@@ -40,7 +40,7 @@ class Backbone:
     model          timm model in eval mode; none of its parameters takes a gradient
     patch          side of a patch in pixels
     dim, heads     D numbers per token; attention heads of the last block
-    mean, std      normalisation per band of images in 0..1; None: images are taken as they are, any range
+    mean, std      normalization per band of images in 0..1; None: images are used unchanged, in any range
     weights_hash   SHA-256 over all weights
     trained        False when the weights are random
     view           side in pixels of the windows in which `patch_features` reads a larger image; None: all at once
@@ -66,10 +66,10 @@ def load(
     seed: int = 0,
     device: str | torch.device = "cpu",
 ) -> Backbone:
-    """A backbone by short name, "embedded", "random" (the embedded architecture, untrained) or timm ViT name.
+    """A backbone by name: a short name, "embedded", "random" (the same, untrained) or the name of a timm ViT.
 
     weights      a local .safetensors, .pth or .pt file (tensors only, never unpickled) instead of the hub's
-    pretrained   False: random weights drawn from `seed`; the global random state stays as it was
+    pretrained   False: random weights drawn from `seed`; the global random state is unchanged
 
     ValueError: unknown name or device, or a file that does not hold this model. FileNotFoundError: no such file, or the
     embedded weights are not shipped. RuntimeError: the hub cannot be reached. Without a network the
@@ -102,7 +102,7 @@ def wrap(
     """Any timm ViT as a frozen backbone (the model itself is frozen and put in eval mode, not copied).
 
     mean=None, std=None: images are passed on unchanged, in any range. view: see `Backbone`. ValueError when the model
-    is no plain ViT, or the view no multiple of the patch.
+    is not a plain ViT, or the view is not a multiple of the patch.
     """
     if not all(hasattr(model, part) for part in ("blocks", "patch_embed", "num_prefix_tokens", "embed_dim")):
         raise ValueError(f"'{name}' is not a vision transformer with one grid of patches; choose a ViT.")
@@ -119,10 +119,10 @@ def wrap(
 
 
 def save(backbone: Backbone, path: str | Path, **notes: str) -> None:
-    """Write weights and architecture as .safetensors, to be read by `load("embedded", weights=path)`.
+    """Write weights and architecture as .safetensors, for `load("embedded", weights=path)`.
 
     For plain timm VisionTransformers such as the embedded one. `notes` (licence, data) go into the metadata.
-    The file appears under its name only when complete.
+    The file appears only when it is complete.
     """
     model, path = backbone.model, Path(path)
     architecture = {
@@ -155,14 +155,14 @@ def _embedded(path: str | Path | None) -> Backbone:
         view = json.loads(metadata.get("view", "null")) if path else EMBEDDED_VIEW
         model = VisionTransformer(**architecture, num_classes=0, dynamic_img_size=True)
     except (TypeError, ValueError) as error:
-        raise ValueError(f"The metadata of {path} do not describe a ViT: {error}.") from None
+        raise ValueError(f"The metadata of {path} does not describe a ViT: {error}.") from None
     if path:
         _fill(model, tensors, path)
     return wrap(model, "embedded", mean=mean, std=std, view=view)
 
 
 def _from_timm(name: str, weights: str | Path | None, hub: bool) -> Backbone:
-    """A ViT of timm with weights of the hub, of a file, or as timm initialises it."""
+    """A ViT of timm with weights from the hub or a file, or as timm initializes it."""
     full = SHORT_NAMES.get(name, name)
     try:
         known = timm.is_model(full.split(".")[0]) and timm.get_pretrained_cfg(full, allow_unregistered=False)
@@ -191,7 +191,7 @@ def _from_timm(name: str, weights: str | Path | None, hub: bool) -> Backbone:
 
 
 def _read_weights(path: str | Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
-    """(tensors, metadata) of a file, without unpickling anything but tensors."""
+    """(tensors, metadata) of a file; nothing but tensors is unpickled."""
     content, notes = read(path)
     return (content if Path(path).suffix == ".safetensors" else _unnest(content)), notes
 
@@ -209,11 +209,11 @@ def _unnest(content: dict) -> dict[str, torch.Tensor]:
 
 
 def _fill(model: nn.Module, tensors: dict[str, torch.Tensor], path: str | Path) -> None:
-    """Load tensors into the model; ValueError that names what is missing or does not belong."""
+    """Load tensors into the model; ValueError names those that are missing or do not belong."""
     convert = getattr(sys.modules[type(model).__module__], "checkpoint_filter_fn", None)  # e.g. DINOv2's names
     try:
         tensors = convert(dict(tensors), model) if convert and tensors else tensors
-        tensors = {k: v for k, v in tensors.items() if not k.startswith("head.")}  # a classifier is not used
+        tensors = {k: v for k, v in tensors.items() if not k.startswith("head.")}  # the classifier is not used
         result = model.load_state_dict(tensors, strict=False)
         missing, extra = result.missing_keys, result.unexpected_keys
     except (RuntimeError, KeyError, ValueError) as error:

@@ -1,4 +1,4 @@
-"""Looking at features: similarity maps, principal colours, and the baseline without a network."""
+"""Looking at features: similarity maps, principal components as colours, and the baseline without a network."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from lulc_utils.backbone.images import checked, normalized, padded
 def raw_color(images: np.ndarray | torch.Tensor, patch: int = 8) -> torch.Tensor:
     """The baseline without a network: mean and deviation of every band per patch, [N, h, w, 2 * bands].
 
-    Images as for `patch_features`; values in 0..1, padded alike, so that the grids are the same.
+    Images as for `patch_features`; values in 0..1, padded in the same way, so that the grids agree.
     """
     x = padded(normalized(checked(images)), patch)
     x = x.unflatten(-1, (-1, patch)).unflatten(-3, (-1, patch))  # [N, bands, h, patch, w, patch]
@@ -33,7 +33,7 @@ def similarity(features: torch.Tensor, row: int, col: int) -> torch.Tensor:
 
 
 class PcaColors(NamedTuple):
-    """Three principal axes and the range that is shown: mean [D], axes [D, 3], low [3], high [3]."""
+    """Three principal axes and the displayed range: mean [D], axes [D, 3], low [3], high [3]."""
 
     mean: torch.Tensor
     axes: torch.Tensor
@@ -59,7 +59,7 @@ def fit_pca(features: torch.Tensor, spread: float = 2.0) -> PcaColors:
 def pca_rgb(features: torch.Tensor, fit: PcaColors | None = None) -> torch.Tensor:
     """Features [..., D] as colours [..., 3] in 0..1 by three principal axes.
 
-    fit: a `fit_pca` of other images, to colour several alike; without it, the axes of these features.
+    fit: a `fit_pca` of other images, to colour several in the same way; without it, the axes of these features.
     """
     fit = fit or fit_pca(features)
     along = (features.double() - fit.mean) @ fit.axes  # [..., 3]

@@ -1,9 +1,9 @@
-"""bf16 on any processor: numbers of 8 significant bits, multiplied by whichever unit is fast.
+"""bf16 on any processor: numbers with 8 significant bits, multiplied by whichever unit is fast.
 
 A GPU, or a processor with AVX-512 or AMX, multiplies bf16 numbers faster than fp32 ones, and autocast uses that. Other
 processors (many laptops and cloud machines) have no such unit. On one with AVX2 only, autocast made the embedded
-network five times slower than fp32, and one large matrix product 250 times. What the unit computes is simple enough to
-do without it: both factors are rounded to bf16, and their products are summed in fp32, at the speed of fp32.
+network five times slower than fp32, and one large matrix product 250 times. Such a unit is simple enough to
+emulate: both factors are rounded to bf16, and their products are summed in fp32, at the speed of fp32.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from torch.overrides import TorchFunctionMode
 
 
 def multiplies_bf16(device: torch.device | str) -> bool:
-    """Whether the device multiplies bf16 matrices fast; for a processor, as oneDNN answers."""
+    """Whether the device multiplies bf16 matrices fast; for a CPU, ask oneDNN."""
     return torch.device(device).type != "cpu" or torch.ops.mkldnn._is_mkldnn_bf16_supported()  # noqa: SLF001
 
 
@@ -31,14 +31,14 @@ class RoundedFactors(TorchFunctionMode):
     """Linear layers and convolutions with all factors rounded to bf16; products, sums and results are fp32.
 
     A little more exact than autocast, which also rounds the results and multiplies attention in bf16. For inference:
-    gradients do not pass the rounding, as they would pass autocast. The weights are rounded at every call, which costs
-    little compared with the product once a batch holds a few hundred tokens.
+    gradients do not pass through the rounding, as they would through autocast. Weights are rounded at every call, at
+    little cost compared with the product once a batch has a few hundred tokens.
     """
 
     def __torch_function__(
         self, function: Callable, types: Sequence[type], args: tuple = (), kwargs: dict | None = None
     ) -> torch.Tensor:
-        """Round the factors of products; every other function is called as it is."""
+        """Round the factors of products; call every other function unchanged."""
         if function in (F.linear, F.conv2d):
             args = [rounded(a) if isinstance(a, torch.Tensor) else a for a in args]
         return function(*args, **(kwargs or {}))

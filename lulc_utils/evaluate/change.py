@@ -1,4 +1,4 @@
-"""What has changed between two dates: thresholds, three ways of finding change, and scores of what they find."""
+"""What has changed between two dates: thresholds, three ways to detect change, and their scores."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Answer = Callable[[np.ndarray], np.ndarray]  # pixels [C, h, w] -> probabilities
 
 
 def otsu(values: np.ndarray) -> float:
-    """The threshold that leaves the least spread within the two groups it makes (Otsu 1979); values of any shape."""
+    """The threshold with the least variance within the two groups it makes (Otsu 1979); values of any shape."""
     counts, edges = np.histogram(values, 256)
     middle = (edges[:-1] + edges[1:]) / 2
     left, sums = np.cumsum(counts), np.cumsum(counts * middle)
@@ -51,7 +51,7 @@ def score(changed: np.ndarray, truth: np.ndarray) -> tuple[float, float]:
 def area(changed: np.ndarray, truth: np.ndarray, n: int, seed: int = 0) -> tuple[float, float, float, float]:
     """(counted, estimated, low, high) pixels of change, [h, w] bool, from n places whose truth is looked up.
 
-    The strata are what is mapped as changed and as unchanged, each with a third of the places at least.
+    The strata are the pixels mapped as changed and as unchanged, each with at least a third of the places.
     """
     sample, estimate = areas.survey(changed.astype(np.uint8), truth.astype(np.uint8), n, 2, seed, least=n // 3)
     low, high = areas.interval(estimate.area[1], estimate.area_se[1])

@@ -28,7 +28,7 @@ def bootstrap(
 ) -> tuple[float, float]:
     """(low, high) of a score when the TILES are drawn again, with replacement (percentile bootstrap).
 
-    confusions    one matrix per tile, [T, n, m]; pixels of a tile are alike, so resampling pixels would promise far
+    confusions    one matrix per tile, [T, n, m]; pixels of a tile are similar, so resampling pixels would promise far
                   too much. With a handful of tiles even this interval is too narrow.
     score         one of SCORES
     repeats       how many times the tiles are drawn
@@ -72,9 +72,9 @@ def over_seeds(
     """(mean over the seeds, low, high) of a score when SEEDS AND TILES are drawn again, each with replacement.
 
     confusions    [S, T, n, m]: one matrix per training (seed) and tile
-    other         the same of another method: then it is the difference, paired by seed and tile
+    other         the same for another method: then the score is the difference, paired by seed and tile
 
-    A difference that holds for these few trainings may be luck, and so may one that holds for these few tiles; this
+    A difference seen in these few trainings may be luck, and so may one seen in these few tiles; this
     interval allows for both. ValueError when there is only one seed or tile, or when the shapes differ.
     """
     a = np.asarray(confusions)
@@ -95,7 +95,7 @@ def over_seeds(
 def mean_interval(values: Sequence[float], level: float = 0.95) -> tuple[float, float, float]:
     """(mean, low, high) by Student's t, of scores of independent repeats or of their paired differences.
 
-    NaN as bounds of fewer than two values.
+    The bounds are NaN for fewer than two values.
     """
     values = np.asarray(values, float)
     if len(values) < 2:

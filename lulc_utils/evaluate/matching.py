@@ -12,8 +12,8 @@ def match(confusion: np.ndarray) -> np.ndarray:
     """Hungarian matching: the class of every cluster, [clusters] uint8, one cluster per class at most.
 
     confusion is `confusion(truth, clusters, n_classes, n_predicted)`, [classes, clusters + 1]; its last
-    column (no cluster) is not matched. Clusters that find no class become UNLABELLED. Fit it on one split, use
-    it on another with `apply_match`. Source: Kuhn 1955; maximises the matched counts, as STEGO's code does.
+    column (no cluster) is not matched. Clusters that get no class become UNLABELLED. Fit it on one split, use
+    it on another with `apply_match`. Source: Kuhn 1955; maximizes the matched counts, as STEGO's code does.
     """
     counts = np.asarray(confusion)[:, :-1]
     classes, clusters = linear_sum_assignment(counts, maximize=True)
@@ -25,7 +25,7 @@ def match(confusion: np.ndarray) -> np.ndarray:
 def match_many(confusion: np.ndarray) -> np.ndarray:
     """Many-to-one: every cluster gets its most frequent class, [clusters] uint8; UNLABELLED when empty.
 
-    Same input as `match`. It flatters more the more clusters there are, so say which of the two a score used.
+    Same input as `match`. The more clusters there are, the more it flatters, so say which of the two a score used.
     """
     counts = np.asarray(confusion)[:, :-1]
     return np.where(counts.any(0), counts.argmax(0), UNLABELLED).astype(np.uint8)

@@ -25,7 +25,7 @@ def _labelled(features: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.
     """Rows and labels of the labelled samples, checked."""
     shape, labels = np.shape(features)[:-1], np.asarray(labels)
     if labels.shape != shape:
-        raise ValueError(f"Features for samples of shape {shape} cannot go with labels of shape {labels.shape}.")
+        raise ValueError(f"Features for samples of shape {shape} do not fit labels of shape {labels.shape}.")
     known = labels.ravel() != UNLABELLED
     if not known.any():
         raise ValueError("None of the training samples is labelled.")
@@ -36,7 +36,7 @@ def _labelled(features: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.
 def linear_probe(
     features: np.ndarray, labels: np.ndarray, *, C: float = 1.0, samples: int | None = None, seed: int = 0
 ) -> Pipeline:
-    """Standardised features [..., D] -> logistic regression (lbfgs); use it with `predict`.
+    """Standardized features [..., D] -> logistic regression (lbfgs); use it with `predict`.
 
     Unlabelled samples are left out. C is scikit-learn's inverse weight decay. `samples` caps the training
     samples, drawn at random with `seed`; all else is deterministic. ValueError for fewer than two classes.

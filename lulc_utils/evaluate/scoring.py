@@ -1,4 +1,4 @@
-"""Labels of patches, the confusion matrix, and the scores that are computed from it."""
+"""Labels of patches, the confusion matrix, and the scores computed from it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ SCORES = ("accuracy", "miou", "macro_f1")
 def patch_labels(labels: np.ndarray, patch: int) -> np.ndarray:
     """Most frequent label of every patch: [H, W] or [N, H, W] -> [..., ceil(H/patch), ceil(W/patch)] uint8.
 
-    UNLABELLED is a candidate like any class and loses a tie; among classes the smaller index wins a tie. A
+    UNLABELLED is a candidate like any class but loses ties; among classes the smaller index wins. A
     patch that reaches over the right or bottom edge votes with its real pixels only.
     """
     labels = np.asarray(labels)

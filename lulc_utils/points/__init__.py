@@ -1,9 +1,9 @@
-"""A map of any place from a few labelled points: one in the middle of each group of like pixels (chapter 6).
+"""A map of any place from a few labelled points: one in the middle of each group of similar pixels (chapter 6).
 
     describe = points.describer(scenes)                    # pixels [C, h, w] -> features [h, w, D]
     rows, spots = points.rows_of(scenes, describe)         # [M, D] features, [M, 3] image, row, column
     groups = points.group(rows, 48)                        # k-means by cosine
-    names, classes = points.name_groups(groups, spots[groups.middles], scenes)  # a person looks at 48 points
+    names, classes = points.name_groups(groups, spots[groups.middles], scenes)  # a person labels 48 points
     model = points.mapper(groups, names, describe, len(classes))
 
 Choosing the points that stand for most others is the typical sampling of Hacohen et al. 2022 (arXiv 2202.02794).

@@ -1,4 +1,4 @@
-"""Points to be labelled by a person: a table that is written, filled in and read again."""
+"""Points for a person to label: a table that is written, filled in and read again."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from lulc_utils.scene import UNLABELLED, LandCover, Scene
 def write_points(path: str | Path, spots: np.ndarray, scenes: Sequence[Scene], images: Sequence[str]) -> Path:
     """Write places [K, 3] as a table (CSV) with longitude and latitude and an empty column `class` to fill in.
 
-    images   what to call each scene; the scenes need a coordinate reference system
+    images   a name for each scene; the scenes need a coordinate reference system
     """
     with files.complete_or_absent(path) as part, open(part, "w", newline="", encoding="utf8") as table:
         writer = csv.writer(table)
@@ -43,7 +43,7 @@ def read_points(path: str | Path, n: int) -> tuple[np.ndarray, tuple[LandCover, 
     of_point = {int(line["point"]): word for line, word in zip(lines, words, strict=True)}
     legend = sorted(set(words) - {""})
     if len(legend) > UNLABELLED:
-        raise ValueError(f"{path} names {len(legend)} classes; a map holds {UNLABELLED} at most.")
+        raise ValueError(f"{path} names {len(legend)} classes; a map can hold {UNLABELLED} at most.")
     number = {word: i for i, word in enumerate(legend)} | {"": UNLABELLED}
     names = np.array([number[of_point[k]] for k in range(n)], np.uint8)
     return names, tuple(LandCover(w, to_hex(plt.cm.tab20(i % 20))) for i, w in enumerate(legend))

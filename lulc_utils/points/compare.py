@@ -1,4 +1,4 @@
-"""Is it worth placing the points? Four ways of placing and using as many labels, in one place or in many."""
+"""Is it worth placing the points? Four ways to place and use the same number of labels, in one place or in many."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Tables = Mapping[str, Mapping[int, Sequence[np.ndarray]]]  # {way: {number of po
 
 
 def four_ways(rows: torch.Tensor, truth: np.ndarray, n: int, seed: int, n_classes: int) -> dict[str, np.ndarray]:
-    """Counts [K, K + 1] of maps from n labelled rows of [M, D], placed and used in two ways each (`WAYS`).
+    """Counts [K, K + 1] for maps from n labelled rows of [M, D]: two ways to place them, two to use them (`WAYS`).
 
     Placed at random or in the middles of n groups; used to name the groups or to train a classifier.
     """
@@ -39,7 +39,7 @@ def four_ways(rows: torch.Tensor, truth: np.ndarray, n: int, seed: int, n_classe
 def compare(
     scenes: Sequence[Scene], numbers: Sequence[int] = (12, 24, 48, 96), kind: str = "reflectance", **options: int
 ) -> dict[str, dict[int, list[np.ndarray]]]:
-    """`four_ways` in every scene by itself: {way: {number of points: [counts of every scene]}}.
+    """`four_ways` in every scene separately: {way: {number of points: [counts of every scene]}}.
 
     options   `steps` and `seed` of `describer`; scene i draws with seed + i
     """
@@ -55,7 +55,7 @@ def compare(
 
 
 def with_intervals(tables: Tables, seed: int = 0) -> dict[str, dict[int, tuple[float, float, float]]]:
-    """The same with (mIoU, low, high), intervals over places, instead of counts."""
+    """The same tables with (mIoU, low, high) instead of counts; the intervals are over places."""
     return {
         way: {n: evaluate.with_interval(counts, seed=seed) for n, counts in numbers.items()}
         for way, numbers in tables.items()
@@ -63,9 +63,9 @@ def with_intervals(tables: Tables, seed: int = 0) -> dict[str, dict[int, tuple[f
 
 
 def gains(tables: Tables, seed: int = 0) -> dict[int, tuple[float, float, float]]:
-    """{number of points: (mIoU, low, high)} gained by groups named in their middles over the usual way.
+    """{number of points: (mIoU, low, high)}: gain of groups named by their middles over the usual way.
 
-    That is a classifier trained on random points; paired over places.
+    The usual way is a classifier trained on random points; the differences are paired over places.
     """
     ours, usual = tables["middle points, groups"], tables["random points, classifier"]
     return {n: evaluate.bootstrap_difference(ours[n], usual[n], seed=seed) for n in ours}

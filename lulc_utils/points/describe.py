@@ -1,4 +1,4 @@
-"""What stands for a pixel: the middle of an image as a scene, and its pixels or patches as rows of features."""
+"""Features of pixels: the middle of an image as a scene, and its pixels or patches as rows of features."""
 
 from __future__ import annotations
 
@@ -52,11 +52,11 @@ def is_photo(scene: Scene) -> bool:
 
 
 def describer(scenes: Sequence[Scene], kind: str = "reflectance", *, steps: int = 40, seed: int = 0) -> Describer:
-    """What stands for the pixels of these scenes: a function from pixels [C, h, w] to features [h, w, D].
+    """A function from pixels [C, h, w] of these scenes to features [h, w, D].
 
-    Photographs get the patch features of the embedded backbone, whatever the kind. Other scenes get
-    "reflectance", every band brought to mean 0 and spread 1 over the scenes, or "U-Net": the features of a
-    network pre-trained on these scenes alone for so many steps. ValueError for another kind.
+    Photographs always get the patch features of the embedded backbone. Other scenes get, by kind,
+    "reflectance", every band scaled to mean 0 and deviation 1 over the scenes, or "U-Net": the features of a
+    network pre-trained on these scenes alone for `steps` steps. ValueError for any other kind.
     """
     if kind not in KINDS:
         raise ValueError(f"There are no features '{kind}'; choose {' or '.join(KINDS)}.")
@@ -78,7 +78,7 @@ def describer(scenes: Sequence[Scene], kind: str = "reflectance", *, steps: int 
 
 
 def rows_of(scenes: Sequence[Scene], describe: Describer) -> tuple[torch.Tensor, np.ndarray]:
-    """Features [M, D] of all pixels or patches that are measured throughout, and where they lie: [M, 3] ints.
+    """Features [M, D] of all pixels or patches without missing values, and where they lie: [M, 3] ints.
 
     The place of a row is (number of the scene, row, column); that of a patch is its middle pixel.
     """
@@ -94,7 +94,7 @@ def rows_of(scenes: Sequence[Scene], describe: Describer) -> tuple[torch.Tensor,
 
 
 def with_labels(rows: torch.Tensor, spots: np.ndarray, scenes: Sequence[Scene]) -> tuple[torch.Tensor, np.ndarray]:
-    """The rows whose pixel has a label [m, D], and these labels [m]."""
+    """The rows [m, D] whose pixel has a label, and these labels [m]."""
     labels = labels_at(spots, scenes)
     known = labels != UNLABELLED
     return rows[torch.from_numpy(known)], labels[known]
@@ -120,7 +120,7 @@ def _measured(scenes: Sequence[Scene]) -> np.ndarray:
 
 
 def _unet(images: np.ndarray, bands: tuple[str, ...], steps: int, seed: int) -> Describer:
-    """Features of a U-Net that is pre-trained on images [N, C, 64, 64]."""
+    """Features of a U-Net pre-trained on images [N, C, 64, 64]."""
     crop = min(32, images.shape[-1])
     small = contrastive.Pretraining(steps=steps, batch_size=8, crop=crop, seed=seed)
     net = contrastive.pretrain(images, small, bands=bands).model

@@ -1,4 +1,4 @@
-"""Groups of like rows, the point in the middle of each, names for the groups, and the map they make."""
+"""Groups of similar rows, the point in the middle of each, names for the groups, and the map they make."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from lulc_utils.scene import UNLABELLED, LandCover, Scene
 
 
 class Groups(NamedTuple):
-    """Groups of like rows: their clusters, the group of every row [M], and the row in each group's middle [K]."""
+    """Groups of similar rows: their clusters, the group of every row [M], and the row in each group's middle [K]."""
 
     clusters: cluster.Clusters
     member: np.ndarray
@@ -26,7 +26,7 @@ class Groups(NamedTuple):
 
 
 def group(rows: torch.Tensor, k: int, seed: int = 0) -> Groups:
-    """k groups of rows [M, D] by k-means and cosine: as many groups as points that can be labelled.
+    """k groups of rows [M, D] by k-means and cosine: one group for each point that can be labelled.
 
     ValueError when there are fewer different rows than groups.
     """
@@ -44,13 +44,13 @@ def group(rows: torch.Tensor, k: int, seed: int = 0) -> Groups:
 def name_groups(
     groups: Groups, spots: np.ndarray, scenes: Sequence[Scene], answers: str | Path = ""
 ) -> tuple[np.ndarray, tuple[LandCover, ...]]:
-    """(class of every group [K] uint8, classes) by the label of its middle, without one by the most similar group's.
+    """(class of every group [K] uint8, classes): the label of its middle or, without one, of the most similar group.
 
     spots    [K, 3] where the middles lie
-    answers  a table of `write_points` that somebody filled in; without it the labels beside the scenes answer,
-             and where there are none the groups keep their numbers
+    answers  a table of `write_points` that somebody filled in; without it, the labels of the scenes are used,
+             and if there are none, the groups keep their numbers
 
-    ValueError when the table does not fit or says nothing.
+    ValueError when the table does not fit or has no class in it.
     """
     if answers:
         names, classes = read_points(answers, len(spots))

@@ -99,9 +99,7 @@ class MetadataTransformer(nn.Module):
         if injection == "film":
             self.film = nn.Linear(dim, depth * 2 * dim)
             nn.init.zeros_(self.film.bias)
-        self.meta = (
-            Embedding(widths, dim) if sum(widths) else None
-        )  # last: other draws stay the same without it
+        self.meta = Embedding(widths, dim) if sum(widths) else None  # last: other draws stay the same without it
 
     def forward(self, x: torch.Tensor, meta: torch.Tensor | None = None) -> tuple[torch.Tensor, torch.Tensor]:
         """x [B, *shape], meta [B, E] with NaN for unknown; ValueError when one of them is missing or does not fit."""

@@ -2,7 +2,7 @@
 
 Everything is planned in grid coordinates (u, v), in pixels, in which streets, fields and walls are straight and
 at right angles; the grid is turned and bent over the image (x to the right, y down). A line always runs from one
-older line to another, or out of the scene: so roads connect, and none ends nowhere.
+older line to another, or out of the scene, so roads connect and none ends in the middle of nowhere.
 """
 
 from __future__ import annotations

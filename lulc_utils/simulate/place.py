@@ -1,4 +1,4 @@
-"""Where a scene lies: pixels on the grid of its UTM zone; and checks of the numbers that both simulators take."""
+"""Where a scene lies, as pixels on the grid of its UTM zone, and checks of the numbers that both simulators take."""
 
 from __future__ import annotations
 

@@ -1,12 +1,12 @@
 """STEGO: from frozen features to a land-cover map without a label (Hamilton et al. 2022).
 
-A small *head* turns every patch feature into a short *code*. Where two patches have similar features, their codes
-are pulled together; where they have not, pushed apart. Clusters of the codes are the map (`lulc_utils.cluster`). The
-backbone is never trained, so its features are computed once; and because the head treats each patch by itself,
-training needs it only at the few positions that a step samples.
+A small *head* turns every patch feature into a short *code*. If two patches have similar features, their codes
+are pulled together; if not, they are pushed apart. Clusters of the codes are the map (`lulc_utils.cluster`). The
+backbone is never trained, so its features are computed once; and because the head treats each patch separately,
+training runs it only at the few positions that a step samples.
 
 loss    the correspondence loss and the cluster probe
-pairs   who meets whom in a step
+pairs   which images are compared in a step
 shifts  the three shifts, chosen without labels
 train   the head, its settings and the loop
 """

@@ -1,4 +1,4 @@
-"""STEGO's loss: codes of patches are to be as alike as their features are, above a shift.
+"""STEGO's loss: codes of patches should be as similar as their features, above a shift.
 
 Shapes: B images, P or Q sampled patches each, D numbers per feature, C per code, K clusters.
 """
@@ -15,10 +15,10 @@ def correspondence(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
 
 
 def centered(similarity: torch.Tensor) -> torch.Tensor:
-    """Spatial centering of [B, P, Q]: each patch's mean similarity is taken off; the overall mean stays.
+    """Spatial centering of [B, P, Q]: each patch's mean similarity is subtracted; the overall mean stays.
 
-    Without it a patch that is like everything (say, grass in a meadow) attracts everything. The published formula
-    has only the first half; the authors' code adds the overall mean again, and so do we.
+    Without it, a patch similar to everything (say, grass in a meadow) attracts everything. The published formula
+    only subtracts; the authors' code adds the overall mean back, and so do we.
     """
     return similarity - similarity.mean(-1, keepdim=True) + similarity.mean()
 
@@ -33,7 +33,7 @@ def correspondence_loss(
     clamp: bool = True,
     reduction: str = "mean",
 ) -> torch.Tensor:
-    """Codes are to be as alike as features are, above a shift: -max(S, 0) * (F - b), a scalar.
+    """Codes should be as similar as features, above a shift: -max(S, 0) * (F - b), a scalar.
 
     features [B, P, D] and [B, Q, D] (no gradient), codes [B, P, C] and [B, Q, C]; F and S are their cosine
     correspondences. clamp: codes that are already at right angles or beyond are not pushed any further.

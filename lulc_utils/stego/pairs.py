@@ -1,4 +1,4 @@
-"""Who meets whom in a step of STEGO: an image itself, one of its nearest neighbors, and other images at random."""
+"""The pairs of a step of STEGO: an image with itself, with one of its nearest neighbors, and with random images."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ NEIGHBORS, NEGATIVES, SAMPLES = 7, 5, 121  # as in the authors' configuration (1
 
 
 def images_of(features: torch.Tensor, neighbors: int) -> torch.Tensor:
-    """[N, h, w, D] float, finite, more images than neighbors; one plain sentence otherwise."""
+    """[N, h, w, D] float, finite, more images than neighbors; ValueError otherwise."""
     features = torch.as_tensor(features)
     if features.ndim != 4 or 0 in features.shape:
         raise ValueError(f"Features must be [images, rows, columns, numbers], not {tuple(features.shape)}.")
@@ -21,9 +21,9 @@ def images_of(features: torch.Tensor, neighbors: int) -> torch.Tensor:
 
 
 def nearest_images(features: torch.Tensor, k: int = NEIGHBORS) -> torch.Tensor:
-    """The k images most like each image, by the cosine of their mean features: [N, h, w, D] -> [N, k]; never itself.
+    """The k images most similar to each image, by cosine of mean features: [N, h, w, D] -> [N, k]; never itself.
 
-    Taken from the frozen features without dropout; the authors' code leaves dropout on here, so that its
+    Computed from the frozen features without dropout; the authors' code leaves dropout on here, so that its
     neighbors change from run to run.
     """
     if len(features) <= k:
@@ -34,7 +34,7 @@ def nearest_images(features: torch.Tensor, k: int = NEIGHBORS) -> torch.Tensor:
 
 
 def random_others(n: int, count: int, generator: torch.Generator) -> torch.Tensor:
-    """For each of n images `count` others, [n, count]: never itself and never twice the same."""
+    """For each of n images `count` others, [n, count]: never itself and never the same twice."""
     if n <= count:
         raise ValueError(f"{count} different other images need a batch of at least {count + 1}, not {n}.")
     order = torch.rand(n, n, generator=generator).fill_diagonal_(2.0)  # itself comes last
@@ -42,11 +42,11 @@ def random_others(n: int, count: int, generator: torch.Generator) -> torch.Tenso
 
 
 def positions(n: int, patches: int, samples: int, generator: torch.Generator) -> torch.Tensor:
-    """For each of n images some of its patches at random, none twice, [n, min(samples, patches)]."""
+    """Random patches for each of n images, none twice, [n, min(samples, patches)]."""
     return torch.rand(n, patches, generator=generator).topk(min(samples, patches), sorted=False).indices
 
 
 def drop(features: torch.Tensor, share: float, generator: torch.Generator) -> torch.Tensor:
-    """Dropout of whole feature numbers, the same ones in all patches of an image: [B, P, D] -> [B, P, D]."""
+    """Dropout of whole feature dimensions, the same ones in all patches of an image: [B, P, D] -> [B, P, D]."""
     keep = torch.rand(len(features), 1, features.shape[-1], generator=generator) >= share
     return features * (keep / (1 - share)).to(features.device)

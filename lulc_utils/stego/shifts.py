@@ -30,7 +30,7 @@ def sampled_correspondences(
 ) -> dict[str, np.ndarray]:
     """Centered correspondences of the three kinds of pairs, {"itself", "neighbor", "random": [M]}: to look at.
 
-    features [N, h, w, D]; as in training, but of at most `images` images.
+    features [N, h, w, D]; computed as in training, but from at most `images` images.
     """
     features = images_of(features, neighbors)
     generator = torch.Generator().manual_seed(seed)
@@ -53,16 +53,16 @@ def same_cluster_shares(features: torch.Tensor, clusters: int, *, neighbors: int
     some = torch.randperm(len(rows), generator=torch.Generator().manual_seed(seed))[:10_000]
     cluster = predict(kmeans(rows[some].numpy(), clusters, seed, normalize=True), rows.numpy())  # [N * h * w]
     cluster = torch.from_numpy(cluster.astype(np.int64)).view(len(features), -1).to(features.device)
-    parts = F.one_hot(cluster, clusters).float().mean(1)  # [N, K], how much of each image each cluster takes
+    parts = F.one_hot(cluster, clusters).float().mean(1)  # [N, K], share of each image in each cluster
     near, everywhere = parts[nearest_images(features, neighbors)], parts.mean(0)  # [N, k, K], [K]
     together = (parts * parts).sum(1).mean(), (parts[:, None] * near).sum(-1).mean(), (everywhere**2).sum()
     return Shifts(*map(float, together))
 
 
 def choose_shifts(features: torch.Tensor, clusters: int, *, neighbors: int = NEIGHBORS, seed: int = 0) -> Shifts:
-    """Shifts without labels: as many pairs attract as k-means on the features puts into one cluster.
+    """Shifts without labels: the same share of pairs attracts as k-means on the features puts into one cluster.
 
-    The shift is the quantile of the centered correspondences above which that share lies. This rule is ours; the
+    Each shift is the quantile of the centered correspondences above which that share lies. This rule is ours; the
     authors chose theirs by hand for each data set and backbone, and none of their sets fits another backbone.
     """
     share = same_cluster_shares(features, clusters, neighbors=neighbors, seed=seed)

@@ -36,7 +36,7 @@ class Settings(Checked):
     """How STEGO is trained. The authors use lr 5e-4 for thousands of steps; ten epochs of few images need more.
 
     shifts    b of the three terms, see `choose_shifts`
-    weights   of the three terms; with weight 0 for the second no neighbors are looked for
+    weights   of the three terms; with weight 0 for the second, no neighbors are searched
     samples   patches drawn per image and step
     center, clamp   as in `correspondence_loss`
     """
@@ -72,7 +72,7 @@ class Head(nn.Module):
 
 
 class Stego(NamedTuple):
-    """What training leaves: the head, cluster centers [K, C] and one record of losses per epoch."""
+    """The result of training: the head, cluster centers [K, C] and one record of losses per epoch."""
 
     head: Head
     centers: torch.Tensor
@@ -83,17 +83,17 @@ class Stego(NamedTuple):
         """Codes of features, [..., D] -> [..., C]; ValueError for NaN or features of another backbone."""
         features, wanted = checked(features, self.centers.device), self.head.linear.in_features
         if features.shape[-1] != wanted:
-            raise ValueError(f"The head was trained on features of {wanted} numbers, these have {features.shape[-1]}.")
+            raise ValueError(f"The head needs features of {wanted} numbers, but these have {features.shape[-1]}.")
         return self.head(features)
 
 
 def train(features: torch.Tensor, clusters: int, settings: Settings = Settings(), *, progress: bool = False) -> Stego:
-    """Train head and cluster probe on frozen features [N, h, w, D] (CPU or GPU: where the features are).
+    """Train head and cluster probe on frozen features [N, h, w, D], on the device of the features (CPU or GPU).
 
-    clusters   K of the cluster probe; `with_clusters` makes others afterwards
+    clusters   K of the cluster probe; `with_clusters` makes other numbers of clusters afterwards
 
-    A training takes seconds, so it keeps no checkpoints. The probe learns on codes whose gradient is cut, so it does
-    not influence the head. ValueError for fewer images than a batch, too few neighbors, and features not finite.
+    Training takes seconds, so it writes no checkpoints. The probe learns on codes with their gradient cut, so it does
+    not influence the head. ValueError for fewer images than a batch, too few neighbors, or features not finite.
     """
     s, features = settings, images_of(features, settings.neighbors if settings.weights[1] else 0)
     n, flat = len(features), features.flatten(1, 2)  # [N, h * w, D]
@@ -110,9 +110,9 @@ def train(features: torch.Tensor, clusters: int, settings: Settings = Settings()
     for _ in tqdm(range(s.epochs), desc="STEGO", unit="epoch", disable=not progress):
         records = []
         for batch in torch.randperm(n, generator=generator).split(s.batch_size)[: n // s.batch_size]:
-            # 1. Codes of the batch at random positions meet those of itself, of neighbors and of random images.
+            # 1. Compare codes of the batch at random positions with those of itself, neighbors and random images.
             terms, codes = step_losses(flat, batch, near, head, s, generator)
-            # 2. The probe moves its centers towards the codes; the head does not feel it.
+            # 2. The probe moves its centers towards the codes; no gradient reaches the head.
             probe = cluster_loss(codes.detach(), centers)
             # 3. One update of head and centers.
             optimizer.zero_grad()
@@ -142,7 +142,7 @@ def step_losses(
         pick = near[batch, torch.randint(s.neighbors, (len(batch),), generator=generator)]
         second = [draw(flat, pick, head, s.samples, s.dropout, generator)]
     if s.weights[2]:
-        # Every image has positions and dropout of its own, so a batch drawn once serves as its own negatives.
+        # Every image has its own positions and dropout, so a batch drawn once serves as its own negatives.
         others = random_others(len(batch), s.negatives, generator).T  # [negatives, B]
         third = [[t[other] for t in first] for other in others]
     terms = []
@@ -165,7 +165,7 @@ def draw(
 
 
 def initial(dim: int, code_dim: int, clusters: int, seed: int) -> tuple[Head, torch.Tensor]:
-    """Head and centers [K, C] drawn from the seed; the global random state stays as it was."""
+    """Head and centers [K, C] drawn from the seed; the global random state is unchanged."""
     with own_randomness(seed):
         return Head(dim, code_dim), torch.randn(clusters, code_dim)
 
@@ -173,7 +173,7 @@ def initial(dim: int, code_dim: int, clusters: int, seed: int) -> tuple[Head, to
 def with_clusters(stego: Stego, features: torch.Tensor, clusters: int, *, seed: int = 0) -> Stego:
     """The same head with new centers: k-means by cosine on the codes of `features` [N, h, w, D], no labels.
 
-    The probe that learns beside the head starts anywhere and has only a few steps in ten epochs; k-means with
-    restarts finds better centers of the same codes, and any number of them.
+    The probe that is trained with the head starts anywhere and gets only a few steps in ten epochs; k-means with
+    restarts finds better centers of the same codes, for any number of clusters.
     """
     return stego._replace(centers=find_centers(stego.encode(features), clusters, seed))

@@ -62,7 +62,7 @@ def test_without_leaflet_here_the_page_needs_the_network_and_the_command_says_so
 def test_it_replaces_nothing_unless_forced(made, capsys):
     before = (made / "map.tif").stat().st_mtime_ns
     assert main(["demo", str(made), *SMALL]) == 2
-    assert "already there; choose another folder, or --force" in capsys.readouterr().err
+    assert "already exists; choose another folder, or --force" in capsys.readouterr().err
     assert (made / "map.tif").stat().st_mtime_ns == before
     assert main(["demo", str(made), *SMALL, "--force"]) == 0
     assert (made / "map.tif").stat().st_mtime_ns > before

@@ -1,7 +1,7 @@
 """The canvas of a scene: labels, colours and heights, and how to paint on it.
 
-Whatever is drawn touches only the window of rows and columns that holds it, never the whole scene: that is what
-makes a scene with a thousand trees quick.
+Drawing touches only the window of rows and columns around an object, never the whole scene: this is what
+makes a scene with a thousand trees fast.
 """
 
 from __future__ import annotations
@@ -104,7 +104,7 @@ def paint(land: Land, area: tuple, mask: np.ndarray, color: Color, label: int | 
 
 
 def textured(land: Land, area: tuple, color: Color, grain: float, blotch: float, cloud: float) -> list[np.ndarray]:
-    """A colour made uneven by the scene's noises: three [h, w] arrays."""
+    """A colour made uneven by the scene's noise: three [h, w] arrays."""
     noise = 1 + grain * land.grain[area]
     noise += blotch * land.blotch[area]
     noise += cloud * land.cloud[area]

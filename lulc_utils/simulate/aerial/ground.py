@@ -1,4 +1,4 @@
-"""The ground: what surfaces look like in a scene, and meadows, fields, bare soil, water and woods that cover it."""
+"""The ground: what surfaces look like in a scene, and the meadows, fields, bare soil, water and woods on it."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def grass(land: Land, cell: Cell, wild: float = 0.5) -> None:
 
 
 def crop(land: Land, cell: Cell, margin: float) -> None:
-    """A field: rows of plants over soil, uneven growth, and the lines in which the tractor drives."""
+    """A field: rows of plants over soil, uneven growth, and the tractor's tracks."""
     area = cell_window(land, cell)
     if area is None:
         return
@@ -99,7 +99,7 @@ def crop(land: Land, cell: Cell, margin: float) -> None:
 
 
 def bare(land: Land, cell: Cell, margin: float = 0.0, rough: float = 0.5, color: Color | None = None) -> None:
-    """Open soil or gravel: clods and stones, damp clouds, wheel marks that bend."""
+    """Open soil or gravel: clods and stones, damp patches, curved wheel tracks."""
     area = cell_window(land, cell)
     if area is None:
         return
@@ -109,7 +109,7 @@ def bare(land: Land, cell: Cell, margin: float = 0.0, rough: float = 0.5, color:
     paint(land, area, inside, look, Aerial.BARE)
     stones = inside & (land.grain[area] > 2.0)
     paint(land, area, stones, base * 1.4)
-    for _ in range(rng.integers(0, 4)):  # wheel marks: pairs of long curves
+    for _ in range(rng.integers(0, 4)):  # wheel tracks: pairs of long curves
         a, b = (land.u[area], land.v[area]) if rng.random() < 0.5 else (land.v[area], land.u[area])
         curve = b - cell.middle[0 if b is land.u[area] else 1] + rng.uniform(-40, 40)
         curve = curve + rng.uniform(5, 25) * np.sin(a / rng.uniform(30, 80) + rng.uniform(0, 6))
@@ -149,7 +149,7 @@ def pond(land: Land, cell: Cell) -> None:
 
 
 def scatter(land: Land, cell: Cell, spacing: float, share: float, radius: tuple, clumps: float = 0.0) -> None:
-    """Plan trees on a shaken lattice: a share of its points, in clumps where the cloud noise is high."""
+    """Plan trees on a jittered lattice: a share of its points, in clumps where the coarse noise is high."""
     area = cell_window(land, cell)
     if area is None:
         return
@@ -172,7 +172,7 @@ def hedgerow(land: Land, cell: Cell, radius: tuple, gap: float = 1.0) -> None:
 
 
 def sides(cell: Cell) -> list[Cell]:
-    """Four strips of no width along the sides of a cell."""
+    """Four strips of zero width along the sides of a cell."""
     u0, u1, v0, v1 = cell
     return [Cell(u0, u1, v0, v0 + 1), Cell(u0, u1, v1, v1 + 1), Cell(u0, u0 + 1, v0, v1), Cell(u1, u1 + 1, v0, v1)]
 

@@ -23,7 +23,7 @@ def road_cell(road: Road, more: float = 0.0) -> Cell:
 
 
 def verge(land: Land, road: Road, color: np.ndarray) -> None:
-    """A strip of grass along a road (water stays): crops and yards don't reach the asphalt."""
+    """A strip of grass along a road (water stays): crops and yards do not reach the asphalt."""
     strip = road_cell(road, land.rng.uniform(1, 4))
     area = cell_window(land, strip)
     if area:
@@ -60,7 +60,7 @@ def draw_road(land: Land, road: Road) -> None:
 
 
 def park_cars(land: Land, cell: Cell, spacing: float, share: float) -> None:
-    """Cars side by side in rows on a yard; the ground keeps its class."""
+    """Cars side by side in rows in a yard; the ground keeps its class."""
     long_u = cell.sides[0] >= cell.sides[1]
     for v in np.arange(cell.v0 + 6, cell.v1 - 5, spacing if long_u else 5.5):
         for u in np.arange(cell.u0 + 6, cell.u1 - 5, 5.5 if long_u else spacing):
@@ -96,10 +96,10 @@ def car(land: Land, x: float, y: float, along_u: bool) -> None:
 
 
 def building(land: Land, u: float, v: float, size: tuple, along_u: bool, roof: str, height: float) -> bool:
-    """A building of size (length, width) pixels around (u, v); False when its ground is not free.
+    """Draw a building of size (length, width) pixels around (u, v); False when its ground is not free.
 
-    roof: "gable", "hip" or "flat". It is set straight (not bent like the grid), so that its corners are right
-    angles. Its ground must not be taken by a street, water or building, one metre around included.
+    roof: "gable", "hip" or "flat". The building is straight (not bent like the grid), so that its corners are right
+    angles. No street, water or other building may be on its ground or within one metre of it.
     """
     x, y = to_image(land.grid, u, v)
     half = size[0] / 2, size[1] / 2
@@ -181,7 +181,7 @@ def draw_crowns(rng: np.random.Generator, conifers: float, leafy: float) -> dict
 
 
 def plant_all(land: Land, crowns: dict) -> None:
-    """Plant every planned tree, low ones first, where its whole crown stands on ground that may bear trees."""
+    """Plant every planned tree, low ones first, where its whole crown is over ground that may have trees."""
     if not land.trees:
         return
     trees = np.concatenate(land.trees)
@@ -194,7 +194,7 @@ def plant_all(land: Land, crowns: dict) -> None:
 
 
 def plant(land: Land, x: int, y: int, crown: np.ndarray, tint: np.ndarray) -> None:
-    """One tree: its crown hides what is lower. Nothing happens when a part would overhang a road, crop, ..."""
+    """One tree: its crown hides what is lower. Nothing happens when part of it would overhang a road, crop, ..."""
     reach = len(crown) // 2
     y0, x0 = y - reach, x - reach
     rows, cols = slice(max(y0, 0), max(y + reach + 1, 0)), slice(max(x0, 0), max(x + reach + 1, 0))

@@ -6,13 +6,13 @@ A landscape is built the way a real one came about, and photographed at the end:
 2. roads     Towns are cut further by streets. Every line runs from one older line to another: roads connect.
 3. parcels   Fields, meadows, lots, yards and ponds fill the blocks; then the roads are drawn over them.
 4. buildings stand on free ground of their lot, along the street.
-5. trees     fill forests, line fields, stand in gardens; no crown reaches over a road, roof, crop or water.
+5. trees     fill forests, line fields, grow in gardens; no crown reaches over a road, roof, crop or water.
 6. light     The date and the latitude place the sun; heights shade surfaces and cast shadows.
 7. sensor    Exposure, colour cast, haze, blur and noise make a photograph of it.
 
 Colours tell little, as in reality: roofs, roads and gravel are grey, ripe crops and soil brown, trees, crops and
-meadows green, and all of them change from scene to scene. Structure tells the classes apart. Labels say what is
-there: ground in shadow keeps its class. The place of a scene is only nominal: nothing looks like it there.
+meadows green, and all of them change from scene to scene. Structure tells the classes apart. Labels describe the
+surface: ground in shadow keeps its class. The location of a scene is only nominal: the real place looks different.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ def aerial_scenes(seeds: Iterable[int], size: int = 512, progress: bool = False)
 
 
 def _moment(rng: np.random.Generator, latitude: float) -> tuple[datetime.date, tuple[float, float]]:
-    """(date, (elevation, azimuth) of the sun in radians), drawn again until the sun is as high as flights ask."""
+    """(date, (elevation, azimuth) of the sun in radians), redrawn until the sun is high enough for a survey flight."""
     while True:
         date = datetime.date(2018, 1, 1) + datetime.timedelta(days=int(rng.integers(6 * 365)))
         sun = sun_position(latitude, date, hour=rng.uniform(9, 15))

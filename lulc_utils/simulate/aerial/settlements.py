@@ -36,11 +36,11 @@ def village(land: Land, cell: Cell) -> tuple[list, list]:
 
 
 def _settlement(land: Land, cell: Cell, block: float, frontage: float, built: float) -> tuple[list, list]:
-    """Streets a block apart; lots back to back, a share of them built."""
+    """Streets a block apart; lots back to back, a share of them built on."""
     width = land.rng.uniform(8, 11)
     blocks, roads = cut(land.rng, cell, block, width, "street")
     if land.rng.random() < 0.3:
-        frontage *= 2.2  # long houses: terraces and flats
+        frontage *= 2.2  # long houses: terraced houses and apartment blocks
     houses = []
     for part in blocks:
         if cell_window(land, part):
@@ -82,7 +82,7 @@ def _home(land: Land, lot: Cell, side: int, long_u: bool) -> list[House]:
 
 
 def _drive(rng: np.random.Generator, lot: Cell, side: int, long_u: bool) -> Cell:
-    """A strip from the street into the lot, beside the house."""
+    """A strip from the street into the lot, next to the house."""
     low, high = (lot.u0, lot.u1) if long_u else (lot.v0, lot.v1)
     start = low + 1 if rng.random() < 0.5 else high - 7
     edge = (lot.v0, lot.v1) if long_u else (lot.u0, lot.u1)
@@ -104,7 +104,7 @@ def _shed(rng: np.random.Generator, lot: Cell, side: int, long_u: bool) -> list[
 
 
 def industry(land: Land, cell: Cell) -> tuple[list, list]:
-    """Halls and blocks of flats on paved or gravel yards with parked cars."""
+    """Halls and apartment blocks on paved or gravel yards with parked cars."""
     rng = land.rng
     plots, roads = cut(rng, cell, rng.uniform(170, 260), rng.uniform(10, 14), "street")
     houses = []
@@ -121,7 +121,7 @@ def industry(land: Land, cell: Cell) -> tuple[list, list]:
 
 
 def _halls(land: Land, yard: Cell) -> list[House]:
-    """One to four halls in a yard, cars on what is left."""
+    """One to four halls in a yard, cars on the rest of it."""
     rng = land.rng
     parts, _ = cut(rng, yard, rng.uniform(80, 150), 0, "")
     houses = []

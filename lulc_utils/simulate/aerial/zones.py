@@ -1,7 +1,7 @@
 """Land use: what each block of a landscape is filled with, and where the blocks are.
 
 A zone is a function of the land and a cell of the grid. It paints the ground of the cell, plans trees, and returns
-the roads and the houses to be drawn when the ground of the whole scene is there.
+the roads and houses to be drawn once the ground of the whole scene is done.
 """
 
 from __future__ import annotations
@@ -126,7 +126,7 @@ ZONES = {
     "town": town, "village": village, "industry": industry, "farmland": farmland, "forest": forest, "park": park,
     "works": works, "lake": lake, "river": river,
 }  # fmt: skip
-FREQUENCY = {  # how often a block is used so, on average
+FREQUENCY = {  # how often a block gets each use, on average
     "town": 0.25, "village": 0.08, "industry": 0.13, "farmland": 0.27, "forest": 0.13, "park": 0.05,
     "works": 0.08, "lake": 0.1,
 }  # fmt: skip
@@ -154,7 +154,7 @@ def plan(land: Land) -> tuple[list[tuple[str, Cell]], list[Road]]:
 
 
 def _river_valley(rng: np.random.Generator, valley: Cell) -> tuple[list, list]:
-    """A river with a road on either bank and a bridge from one to the other now and then."""
+    """A river with a road on either bank and an occasional bridge between them."""
     _, bridges = cut(rng, valley, rng.uniform(280, 600), rng.uniform(9, 13), "main")
     width = rng.uniform(9, 13)
     banks = [Road(True, v, valley.u0, valley.u1, width, "street") for v in (valley.v0, valley.v1)]

@@ -7,13 +7,13 @@ import numpy as np
 from lulc_utils.simulate.light import fractal_noise
 from lulc_utils.simulate.satellite.spectra import CLOUD, COARSE, GROUND_BANDS, WAVELENGTHS
 
-_BLUE = (492 / np.array(WAVELENGTHS, np.float32)) ** 2.0  # how fast haze falls from blue to infrared: [10], 1 in B02
+_BLUE = (492 / np.array(WAVELENGTHS, np.float32)) ** 2.0  # haze decreases from blue to infrared: [10], 1 in B02
 _FINE = [i for i in range(len(GROUND_BANDS)) if i not in COARSE]
 EDGE = 4  # pixels drawn around a scene, so that blur and shadows know what lies outside
 
 
 def hillshade(hill: np.ndarray, steepness: float, sun: tuple[float, float]) -> np.ndarray:
-    """Sunlight on hills relative to level ground, [n, n]; what is left when a terrain correction has done its part."""
+    """Sunlight on hills relative to level ground, [n, n]; what remains after terrain correction."""
     elevation, azimuth = sun
     down, right = np.gradient(hill)
     toward = down * np.float32(np.cos(azimuth)) - right * np.float32(np.sin(azimuth))  # rows go south
@@ -34,7 +34,7 @@ def sense(ground: np.ndarray) -> np.ndarray:
     """What the sensor's optics make of reflectance [10, n, n], n even: blur, and 20 m bands on 10 m pixels.
 
     The blur leaves about a quarter of the contrast at the finest scale, as Sentinel-2 does. A pixel of a 20 m band is
-    the mean of four, repeated four times. Every value is a mean of its surroundings: nothing gets brighter or darker
+    the mean of four, repeated four times. Every value is a mean of its surroundings: nothing becomes brighter or darker
     than they are.
     """
     out = np.empty_like(ground)

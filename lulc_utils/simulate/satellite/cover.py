@@ -1,6 +1,6 @@
 """From ground and season to reflectance: what every field, stand, lake and roof looks like on one day.
 
-Each unit of the ground gets plants (a Canopy), a background under them and how uneven both are; the PROSAIL table turns
+Each unit of the ground gets plants (a Canopy), a background under them and a patchiness; the PROSAIL table turns
 them into spectra. Pixels then vary around the spectrum of their unit: more or fewer leaves, darker or brighter.
 
 Leaf area of grass, shades and the share of sand were set by hand so that medians resemble four real patches; the book's
@@ -116,7 +116,7 @@ def _grow(state: _State, ground: Ground, units: np.ndarray, crop: Crop, now: Wea
 def _grow_after(
     state: _State, ground: Ground, units: np.ndarray, crop: Crop, usual: Crop, now: Weather, soil: np.ndarray
 ) -> None:
-    """A second crop, sown into the stubble and over within four months; it stays behind one sown in time."""
+    """A second crop, sown into the stubble and over within four months; it lags behind one sown on time."""
     late = Crop("second crop", *(crop.gone + np.array([8, 25, 70, 100, 125])), lai=0.8 * usual.lai, steep=usual.steep)
     growth = crop_growth(late, now.day - now.delay - 11 * ground.traits[units][:, 2])
     if growth.leaves.max() > 0.02:

@@ -1,12 +1,12 @@
 """Simulated Sentinel-2 scenes: surface reflectance in ten bands at 10 m, with the class of every pixel known.
 
 1. ground      Rivers, towns, forests and fields of a region are laid out once per seed (fields.py).
-2. season      Latitude, climate and crop calendar say how far every plant is on the day (seasons.py, regions.py).
+2. season      Latitude, climate and crop calendar give every plant's stage on the day (seasons.py, regions.py).
 3. spectra     PROSAIL canopies above soil, litter or water, and mixtures of roofs (spectra.py, cover.py).
 4. hills, sensor, atmosphere: shading, blur, 20 m bands, haze, cloud and shadow, noise (atmosphere.py).
 
 The same seed shows the same ground on every date. A single pixel on a single day does not know its class: a green field
-in May is wheat at 50 degrees north and weeds in a savanna. Season, place and surroundings tell. The regions are
+in May is wheat at 50 degrees north and weeds in a savanna. Season, place and surroundings tell which. The regions are
 invented; nothing looks like this at the coordinates of a scene.
 """
 
@@ -53,7 +53,7 @@ def satellite(
     date     a date, a day of the year 2020 (1 to 366), or None: drawn from the region's season by the seed
     haze     0 (none) to 1 (thick)
     clouds   share of the sky under cloud, 0 to 1; labels say what lies below
-    place    (latitude, longitude): moves ground, crops and rains of the region there; None: drawn within the region
+    place    (latitude, longitude) to which the region's ground, crops and rains move; None: drawn within the region
 
     Returns a Scene: pixels [10, size, size] float32 reflectance 0 to 1 in the order of GROUND_BANDS, labels
     [size, size] uint8 without gaps, classes SATELLITE_CLASSES, in UTM. `group` is region and seed: all dates of one
@@ -173,7 +173,7 @@ def _seen(
     pixels = reflectance(ground, region, now, float(90 - np.degrees(sun[0])))
     pixels *= hillshade(ground.hill, region.relief, sun)
     inner = np.s_[..., EDGE : EDGE + size, EDGE : EDGE + size]
-    rngs = [_rng(seed, region, 3 + i, date.toordinal()) for i in range(3)]  # haze does not move the clouds
+    rngs = [_rng(seed, region, 3 + i, date.toordinal()) for i in range(3)]  # so that haze does not move the clouds
     pixels = add_haze(rngs[0], sense(pixels)[inner], haze)
     pixels = record(rngs[2], add_clouds(rngs[1], pixels, clouds, sun))
     crs, transform = utm(latitude, longitude, SATELLITE_PIXEL, grid=SATELLITE_PIXEL)

@@ -20,20 +20,20 @@ class Climate(NamedTuple):
 
     latitude: float  # the reference place
     longitude: float
-    mean: float  # temperature of the year, degrees Celsius; 0.7 degrees less per degree of latitude polewards
+    mean: float  # temperature of the year, degrees Celsius; 0.7 degrees less per degree of latitude poleward
     swing: float  # half the difference of the hottest and the coldest day
-    swing_inland: float  # what a degree of longitude eastwards adds to it
+    swing_inland: float  # what a degree of longitude eastward adds to it
     wetness: float  # moisture of the soil, mean of the year, 0 to 1
     wet_swing: float  # half the difference of the wettest and the driest day
     wettest: float  # season day
-    drier: float  # change of wetness per degree of latitude polewards
-    delay: tuple[float, float] = (3.0, 0.4)  # days by which crops are later per degree polewards, per degree eastwards
+    drier: float  # change of wetness per degree of latitude poleward
+    delay: tuple[float, float] = (3.0, 0.4)  # days by which crops are later per degree poleward, per degree eastward
 
 
 class Weather(NamedTuple):
     """A place on one day."""
 
-    day: float  # season day, 0 to 365.25, moved by what this year is early or late
+    day: float  # season day, 0 to 365.25, shifted because this year is early or late
     warmth: float  # degrees Celsius, as the climate has it
     moisture: float  # of the soil, 0 to 1
     delay: float  # days by which crops are later than at the reference place
@@ -99,7 +99,7 @@ def leaf_out(now: Weather, by_rain: float) -> np.ndarray:
 
 
 def crop_growth(crop: Crop, day: np.ndarray) -> Growth:
-    """Where a crop stands on season days [U], which already contain the delay of the place and of the field.
+    """State of a crop on season days [U], which already contain the delay of the place and of the field.
 
     Leaves rise in two steps (young plants, then the main growth) and fall when ripe; stubble stays after the harvest
     and fades within about three months, or is ploughed under a month before the next sowing.

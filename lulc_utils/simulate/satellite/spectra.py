@@ -1,7 +1,7 @@
 """What surfaces reflect in ten bands of Sentinel-2: soils, water, town materials, and leaves above any of them.
 
 Plant canopies come from a table made with the PROSAIL model by `scripts/measure/canopy_table.py`. Everything else is a
-list of ten typical reflectances (0 to 1), written by hand and not measured; they stand here so that a reader can judge
+list of ten typical reflectances (0 to 1), written by hand and not measured; they are listed here for a reader to judge
 them.
 """
 

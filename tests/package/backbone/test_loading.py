@@ -127,8 +127,8 @@ def test_files_that_do_not_fit_say_what_is_wrong(tmp_path):
     refused(r"has 1 tensors too many \(more", {**state, "more": torch.ones(1)})
     refused("size mismatch for norm.weight", {**state, "norm.weight": torch.ones(5)})
     refused("lacks 7", {})
-    refused("do not describe a ViT", state, {"architecture": json.dumps({"layers": 3})})
-    refused("do not describe a ViT", state, {"architecture": "{"})
+    refused("does not describe a ViT", state, {"architecture": json.dumps({"layers": 3})})
+    refused("does not describe a ViT", state, {"architecture": "{"})
 
 
 def test_missing_damaged_and_unknown_files(tmp_path):

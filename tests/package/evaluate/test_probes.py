@@ -83,7 +83,7 @@ def test_bad_features_get_one_sentence(rng):
         evaluate.linear_probe(features, np.ones_like(labels))
     with pytest.raises(ValueError, match="None of the training samples"):
         evaluate.linear_probe(features, np.full_like(labels, UNLABELLED))
-    with pytest.raises(ValueError, match="cannot go with labels"):
+    with pytest.raises(ValueError, match="do not fit labels"):
         evaluate.linear_probe(features, labels[:2])
     with pytest.raises(ValueError, match="65 clusters cannot be made of 64"):
         cluster.kmeans(features[0], 65)
