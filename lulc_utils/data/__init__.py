@@ -4,7 +4,7 @@
 arrive in `<cache>/<dataset>/<file>`, under their final name only after the SHA-256 matched.
 
     LULC_DATA_DIR     where files are kept (default: the platform's cache folder)
-    LULC_DATA_MIRROR  a folder or an http(s) address asked first; holds <owner>/<repository>/<commit>/<path>
+    LULC_DATA_MIRROR  a folder or http(s) address to try first; contains <owner>/<repository>/<commit>/<path>
     LULC_OFFLINE      1: never touch the network (a mirror folder still counts)
 
 From a terminal: `python -m lulc_utils data list | info NAME | fetch NAME ... | verify NAME`.

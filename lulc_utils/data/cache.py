@@ -1,4 +1,4 @@
-"""Where files of a dataset are kept, and whether they are there, whole and right."""
+"""Where the files of a dataset are kept, and whether they are complete and correct."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ import pooch
 
 from lulc_utils.data.manifest import File, about, registry
 
-HALF_WRITTEN = re.compile(r"\.[0-9a-f]{12,32}\.part")  # in the name of a file on its way
+HALF_WRITTEN = re.compile(r"\.[0-9a-f]{12,32}\.part")  # in the name of a file being downloaded
 
 
 class DataUnavailable(RuntimeError):
-    """Files that are not in the cache and cannot be brought there now; the message is one plain sentence."""
+    """Files are not in the cache and cannot be downloaded now; the message is one plain sentence."""
 
 
 def offline() -> bool:
@@ -48,6 +48,6 @@ def missing(name: str, files: Iterable[str] | None = None) -> list[str]:
 
 
 def leftovers(name: str) -> list[Path]:
-    """Half-written files of a dataset: of a `fetch` that is running, or was killed. The next one removes them."""
+    """Half-written files of a dataset, left by a `fetch` that is running or was killed. The next one removes them."""
     about(name)
     return sorted(p for p in (cache_folder() / name).rglob(".*") if HALF_WRITTEN.search(p.name))

@@ -12,10 +12,10 @@ from lulc_utils.data.pool import SOURCES, build
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Sub-commands; each leaves the function that runs it in `options.call`."""
+    """Sub-commands; each puts the function that runs it in `options.call`."""
     parser.epilog = (
         "LULC_DATA_DIR moves the cache, LULC_DATA_MIRROR names a folder or address with copies, LULC_OFFLINE=1 forbids "
-        "the network. Exit status: 0 fine, 1 data missing or wrong, 2 wrong usage."
+        "the network. Exit status: 0 success, 1 data missing or wrong, 2 wrong usage."
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     show = commands.add_parser("list", help="all datasets with size, licence and how much is cached")
@@ -25,7 +25,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     info.set_defaults(call=print_info)
     get = commands.add_parser("fetch", help="download what is still missing, or 'all'")
     get.add_argument("names", metavar="NAME", nargs="+", help="datasets, or 'all'")
-    get.add_argument("--workers", type=int, default=8, metavar="N", help="downloads at once (default %(default)s)")
+    get.add_argument("--workers", type=int, default=8, metavar="N", help="parallel downloads (default %(default)s)")
     get.add_argument("--quiet", action="store_true", help="no progress bar and no report")
     get.set_defaults(call=fetch_all)
     pool = commands.add_parser("pool", help="photographs to train a backbone on (reads 583 MB, keeps 70 MB)")
@@ -69,10 +69,10 @@ def print_info(options: argparse.Namespace) -> None:
 
 
 def fetch_all(options: argparse.Namespace) -> None:
-    """Fetch the datasets named, and say where they are."""
+    """Fetch the named datasets and say where they are."""
     wanted = names() if "all" in options.names else options.names
     for name in wanted:
-        about(name)  # a misspelt name is found before anything is downloaded
+        about(name)  # a misspelled name fails before anything is downloaded
     for name in wanted:
         folder = fetch(name, progress=not options.quiet, workers=options.workers)
         if not options.quiet:
@@ -87,7 +87,7 @@ def build_pool(options: argparse.Namespace) -> None:
 
 
 def print_verify(options: argparse.Namespace) -> int:
-    """Every file that is missing or wrong, and what was left half-written; 1 when a file is not right."""
+    """List files that are missing, wrong or half-written; 1 when a file is missing or wrong."""
     states = verify(options.name)
     for file, state in states.items():
         if state != "ok":

@@ -1,7 +1,7 @@
-"""From a mirror or a public address into the cache: a file arrives whole and checked, or not at all.
+"""From a mirror or a public address into the cache: a file arrives complete and verified, or not at all.
 
-pooch knows which file is right. It does not download here: its files would be readable by their owner only, it tries
-again after a 404, and a file without end would fill the disk.
+pooch verifies files but does not download them here: its files would be readable by their owner only, it tries
+again after a 404, and an endless file would fill the disk.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ from lulc_utils.files import alone, complete_or_absent
 CONNECT_TIMEOUT = 8.0  # seconds to reach a server
 READ_TIMEOUT = 15.0  # seconds a server may stay silent
 TRIES = 3  # per file and server
-BACKOFF = 1.0  # seconds before the third try after an answer in PASSING, doubled; before the second none
-STRIKES = 4  # files in a row that a server may fail to deliver before it is given up
-PASSING = (408, 425, 429, 500, 502, 503, 504)  # answers that are worth another try
+BACKOFF = 1.0  # seconds before the third try after a status in PASSING, then doubled; none before the second
+STRIKES = 4  # failures in a row after which a server is given up
+PASSING = (408, 425, 429, 500, 502, 503, 504)  # HTTP statuses worth another try
 BLOCK = 1 << 16  # bytes
 UNREACHABLE = (
     requests.ConnectTimeout,
@@ -45,11 +45,11 @@ UNREACHABLE = (
 
 
 class _Damaged(Exception):
-    """The bytes that arrived are not the ones the manifest promises."""
+    """The received bytes do not match the manifest."""
 
 
 class _Stopped(Exception):
-    """The user, or an error in another download, ended the run."""
+    """The user or an error in another download ended the run."""
 
 
 @dataclass
@@ -70,11 +70,11 @@ class _Run:
 
 
 def fetch(name: str, *, files: Iterable[str] | None = None, progress: bool = True, workers: int = 8) -> Path:
-    """Bring a dataset, or some of its files, into the cache and return its folder.
+    """Download a dataset, or some of its files, to the cache and return its folder.
 
-    Only what is missing or wrong is downloaded, `workers` files at a time; a second process that fetches the same
-    dataset waits. Whatever arrived stays, also after an error or Ctrl-C, and what a killed process left half-written
-    goes. ValueError for an unknown dataset or file, DataUnavailable when a file cannot be brought.
+    Only missing or wrong files are downloaded, `workers` at a time; a second process that fetches the same
+    dataset waits. Complete files stay, even after an error or Ctrl-C; files left half-written by a killed process
+    are removed. ValueError for an unknown dataset or file, DataUnavailable when a file cannot be downloaded.
     """
     wanted, folder = registry(name, files), cache_folder() / name
 
@@ -88,7 +88,7 @@ def fetch(name: str, *, files: Iterable[str] | None = None, progress: bool = Tru
             failed = bring(name, lacking(), folder, progress, workers)
     except (OSError, ValueError) as error:
         raise DataUnavailable(
-            f"Dataset '{name}' cannot be stored; set LULC_DATA_DIR to a folder that can be written to: {error}"
+            f"Dataset '{name}' cannot be stored; set LULC_DATA_DIR to a writable folder: {error}"
         ) from None
     if failed:
         raise DataUnavailable(_sentence(name, failed))
@@ -97,7 +97,7 @@ def fetch(name: str, *, files: Iterable[str] | None = None, progress: bool = Tru
 
 @contextmanager
 def _only_process(name: str, folder: Path, progress: bool) -> Iterator[None]:
-    """Wait until no other process fetches into the folder, and remove what a killed one left."""
+    """Wait until no other process fetches into the folder, and remove files left by a killed one."""
     with ExitStack() as held:
         for turn in itertools.count():
             try:
@@ -105,33 +105,33 @@ def _only_process(name: str, folder: Path, progress: bool) -> Iterator[None]:
                 break
             except RuntimeError:
                 if progress and turn == 0:
-                    print(f"Another process fetches '{name}'; waiting for it.", file=sys.stderr)
+                    print(f"Another process is fetching '{name}'; waiting for it.", file=sys.stderr)
                 time.sleep(0.1)
         for left in leftovers(name):
-            with suppress(PermissionError):  # on Windows, where no other process is waited for: it is being written
+            with suppress(PermissionError):  # Windows, where we do not wait for other processes: in use
                 left.unlink()
         yield
 
 
 def bring(name: str, todo: list[File], folder: Path, progress: bool, workers: int) -> dict[File, list[str]]:
-    """Download files, several at a time; returns those that could not be brought, and why."""
+    """Download files, several at a time; returns those that failed, and why."""
     workers = max(1, workers)
     bar = tqdm(total=sum(file.bytes for file in todo), desc=name, unit="B", unit_scale=True, disable=not progress)
     with bar, _session(workers) as session:
         run, pool = _Run(bar, session), ThreadPoolExecutor(workers)
         try:
             reasons = list(pool.map(lambda file: _obtain(file, folder / file.name, run), todo))
-        finally:  # also after Ctrl-C: downloads under way end at their next block
+        finally:  # also after Ctrl-C: running downloads stop at their next block
             run.stop.set()
             pool.shutdown(cancel_futures=True)
     return {file: why for file, why in zip(todo, reasons, strict=True) if why}
 
 
 def _session(connections: int) -> requests.Session:
-    """Connections are kept for the next file; a passing failure of a server is followed by another try."""
+    """A session that keeps connections for the next file and retries after temporary server errors."""
     again = Retry(
         total=TRIES - 1,
-        connect=0,  # no network: this is known at once
+        connect=0,  # no network: fail at once
         read=False,
         other=0,
         status_forcelist=PASSING,
@@ -147,7 +147,7 @@ def _session(connections: int) -> requests.Session:
 
 
 def _obtain(file: File, target: Path, run: _Run) -> list[str]:
-    """Bring one file to its final name, mirror first; [] when that worked, otherwise why each place failed."""
+    """Download one file to its final name, mirror first; [] on success, otherwise why each source failed."""
     mirror, tail = os.environ.get("LULC_DATA_MIRROR"), file.url.removeprefix(ORIGIN)
     reasons = []
     if mirror and not mirror.startswith(("http://", "https://")):
@@ -161,10 +161,10 @@ def _obtain(file: File, target: Path, run: _Run) -> list[str]:
 
 
 def _from_folder(file: File, source: Path, target: Path, run: _Run) -> str:
-    """Copy from a mirror folder; returns "" or why that was not possible."""
+    """Copy from a mirror folder; returns "" or why this failed."""
     mirror = os.environ["LULC_DATA_MIRROR"]
     try:
-        if not source.is_file():  # a pipe would be waited for without end
+        if not source.is_file():  # reading a pipe could wait forever
             raise FileNotFoundError
         stream = open(source, "rb")
     except OSError:
@@ -179,7 +179,7 @@ def _from_folder(file: File, source: Path, target: Path, run: _Run) -> str:
 
 
 def _from_server(file: File, url: str, target: Path, run: _Run) -> str:
-    """Download, with several tries where these can help; returns "" or why that was not possible."""
+    """Download, with several tries where these can help; returns "" or why this failed."""
     host, why, trouble = urlsplit(url).netloc, "", ""
     for _ in range(TRIES):
         if run.stop.is_set():
@@ -196,15 +196,15 @@ def _from_server(file: File, url: str, target: Path, run: _Run) -> str:
         except (_Damaged, requests.RequestException) as error:
             why, trouble = _explain(error, host)
         if trouble in ("absent", "failing") or (trouble == "unreachable" and host not in run.proven):
-            break  # no such file, no such server, or the session has tried often enough
+            break  # no such file, no such server, or enough tries by the session
     run.strikes[host] += trouble in ("failing", "silent")
     if trouble == "unreachable" or run.strikes[host] >= STRIKES:
-        run.dead[host] = why  # the other files need not learn this one by one
+        run.dead[host] = why  # so the other files do not have to find out one by one
     return why
 
 
 def _explain(error: Exception, host: str) -> tuple[str, str]:
-    """What went wrong in words, and as one of "absent", "failing", "silent", "unreachable", "transfer"."""
+    """What went wrong, in words and as one of "absent", "failing", "silent", "unreachable", "transfer"."""
     if isinstance(error, _Damaged):
         return f"{host} sent damaged bytes", "transfer"
     if isinstance(error, requests.HTTPError):
@@ -219,7 +219,7 @@ def _explain(error: Exception, host: str) -> tuple[str, str]:
 
 
 def _store(blocks: Iterable[bytes], file: File, target: Path, run: _Run) -> None:
-    """Write the blocks to `target`, which appears only when its SHA-256 is right; _Damaged otherwise."""
+    """Write the blocks to `target`, which appears only if its SHA-256 is right; _Damaged otherwise."""
     count = 0
     try:
         with complete_or_absent(target) as part:

@@ -1,4 +1,4 @@
-"""What data there is: `data_manifest/` names every file with its size, SHA-256 and public address."""
+"""The available data: `data_manifest/` names every file with its size, SHA-256 and public address."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class File(NamedTuple):
 
 
 def manifest_folder() -> Path:
-    """The folder of the manifest: inside the installed package or, in a checkout, beside it."""
+    """The folder of the manifest: inside the installed package or, in a checkout, next to it."""
     shipped = Path(__file__).parents[1] / "_shipped" / "data_manifest"
     return shipped if shipped.is_dir() else Path(__file__).parents[2] / "data_manifest"
 
@@ -57,7 +57,7 @@ def about(name: str) -> dict:
 
 
 def registry(name: str, only: Iterable[str] | None = None) -> list[File]:
-    """The files of a dataset, or those of them named by `only`; ValueError for a name that it does not have."""
+    """The files of a dataset, or only those named in `only`; ValueError for a name that it does not have."""
     entry, path, size, files = about(name), manifest_folder() / f"{name}.txt", 0, {}
     for line in path.read_text(encoding="utf-8").splitlines():  # "# 123 bytes" stands above its entry
         if line.startswith("#"):
@@ -90,7 +90,7 @@ def _address(entry: dict, file: str) -> str:
 
 
 def _check_inside(name: str, manifest: Path) -> None:
-    """Refuse a name that would lead out of the folder it is put in, on any operating system."""
+    """Refuse a name that leads outside its folder on any operating system."""
     strange = PureWindowsPath(name)  # also knows what is absolute elsewhere
     if not name or strange.anchor or "\\" in name or ":" in name or ".." in strange.parts:
         raise ValueError(f"The manifest {manifest} has an entry {name!r}, which leads out of the cache; correct it.")

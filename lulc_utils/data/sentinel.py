@@ -1,7 +1,7 @@
-"""Sentinel-2 patches as GeoTIFF -> Scenes of surface reflectance: the samples of TerraMesh and of SatCLIP.
+"""Sentinel-2 patches in GeoTIFF files -> Scenes of surface reflectance: the samples of TerraMesh and SatCLIP.
 
-Both store reflectance times 10 000. Products made since January 2022, and older ones that ESA has processed again,
-carry 1000 more, so that no number has to be negative (processing baseline 04.00). These files do not say which they
+Both store reflectance times 10 000. Products made since January 2022, and older ones that ESA has reprocessed,
+add 1000, so that no number has to be negative (processing baseline 04.00). These files do not say which kind they
 are, so `reflectance` infers it; a network that met both without knowing would learn the processing date.
 """
 
@@ -34,11 +34,11 @@ TERRAMESH_PLACES = {
 
 
 def offset(numbers: np.ndarray) -> int:
-    """What was added to the digital numbers [bands, rows, cols] of a level 2A patch: 0 or OFFSET.
+    """The offset in the digital numbers [bands, rows, cols] of a level 2A patch: 0 or OFFSET.
 
-    Inferred: somewhere in 2.5 km there is water, shadow or forest, which reflects next to nothing in some band.
-    When not even the darkest 1 % of the darkest band come near 0, 1000 was added. Over nothing but bright desert
-    or snow this may err.
+    Inferred: somewhere in 2.5 km there is water, shadow or forest, which reflects almost nothing in some band.
+    If not even the darkest 1 % of the darkest band is near 0, 1000 was added. Where there is only bright desert
+    or snow, this may be wrong.
     """
     darkest = np.percentile(numbers, 1, axis=(1, 2)).min()
     return OFFSET if darkest >= NO_OFFSET_BELOW else 0
@@ -47,8 +47,8 @@ def offset(numbers: np.ndarray) -> int:
 def reflectance(numbers: np.ndarray) -> np.ndarray:
     """Digital numbers of a level 2A patch, [bands, rows, cols] -> surface reflectance, float32.
 
-    The offset is taken off, then everything below 0 becomes 0 (atmospheric correction overshoots in shadow). There
-    is no nodata value: the few zeros in these files are single dark pixels, or a corner of some tens of pixels.
+    The offset is subtracted, then everything below 0 becomes 0 (atmospheric correction overshoots in shadow). There
+    is no nodata value: the few zeros in these files are single dark pixels, or a corner of a few dozen pixels.
     Snow, cloud and sun glint can exceed 1.
     """
     return np.maximum(numbers.astype(np.float32) - offset(numbers), 0) / SCALE
@@ -57,8 +57,8 @@ def reflectance(numbers: np.ndarray) -> np.ndarray:
 def terramesh_scene(image: Path, mask: Path) -> Scene:
     """One TerraMesh sample: twelve bands of reflectance with the Esri land cover of the same pixels.
 
-    The labels are a model's answers for a whole year, hence weak. The date is the image's (TIFF tag `datetime`, which
-    only the mask carries). ValueError when image and mask do not cover the same pixels (from Scene).
+    The labels are a model's predictions for a whole year, hence weak. The date is the image's (TIFF tag `datetime`,
+    in the mask only). ValueError when image and mask do not cover the same pixels (from Scene).
     """
     code = image.name.split("_")[0]
     place, words = TERRAMESH_PLACES[code]

@@ -1,7 +1,7 @@
 """Places as rows of numbers: a spectrum, a class, latitude, longitude and day, simulated or real.
 
-Chapter 4 asks what place and date add to a spectrum, so a place is no image here but what is left of one: mean and
-spread of the bands in a small square, or the bands of one pixel. That trains in seconds.
+Chapter 4 asks what place and date add to a spectrum, so a place here is not an image but a summary of one: mean and
+spread of the bands in a small square, or the bands of one pixel. This trains in seconds.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ US_BANDS = ("VV", "VH", "B2", "B3", "B4", "B5", "B6", "B7", "B8", "B8A", "B9", "
 US_NUMBERS = (1, 2, 4, 5, 6, 7)  # of US_CLASSES in Dynamic World
 US_FOLDER = "data/fuel_moisture/npy"
 US_FILES = ("s1_s2_era5_srtm", "dynamic_world", "month", "latlon")
-MIDDLE = (15, 46, 75, 106, 136, 167, 197, 228, 259, 289, 320, 350)  # days of the year amid the months
+MIDDLE = (15, 46, 75, 106, 136, 167, 197, 228, 259, 289, 320, 350)  # days of the year in the middle of each month
 
 
 class Sites(NamedTuple):
@@ -54,7 +54,7 @@ class Sites(NamedTuple):
 
 
 class Box(NamedTuple):
-    """Where and when simulated scenes are drawn from, evenly: degrees and days of the year (beyond 365: the next)."""
+    """Where and when simulated scenes are drawn, uniformly: degrees, days of the year (above 365: of the next)."""
 
     region: str
     lat: tuple[float, float]
@@ -66,10 +66,10 @@ def simulated(first: int, count: int, box: Box, classes: Sequence[str], *, per_c
     """Squares of SIDE x SIDE pixels from simulated satellite scenes: mean and spread of the ten bands, F = 20.
 
     first, count   seeds of the scenes: first, first + 1, ...; each has its own place and day in the box
-    classes        names in SATELLITE_CLASSES; of each at most `per_class` squares of a scene are taken, at random,
-                   among those of which PURE or more belong to the class
+    classes        names in SATELLITE_CLASSES; at most `per_class` squares of each are taken from a scene, at random,
+                   from those with at least the share PURE of the class
 
-    The same arguments give the same rows. ValueError for a class that does not exist or when nothing is found.
+    The same arguments give the same rows. ValueError for a class that does not exist or when there is no such square.
     """
     known = [c.name for c in SATELLITE_CLASSES]
     if unknown := [name for name in classes if name not in known]:
@@ -83,7 +83,7 @@ def simulated(first: int, count: int, box: Box, classes: Sequence[str], *, per_c
         for x, y in _squares(scene, wanted, per_class, rng):
             columns.append((x, y, *place, day, scene.group))
     if not columns:
-        raise ValueError("None of the scenes has a square of the classes; take more scenes or larger ones.")
+        raise ValueError("None of the scenes has a square of these classes; use more scenes or larger ones.")
     x, y, lat, lon, day, group = map(np.array, zip(*columns, strict=True))
     used = tuple(SATELLITE_CLASSES[k] for k in wanted)
     return Sites(x, y, lat, lon, day.astype(float), group, _names(scene.bands), used)
@@ -113,7 +113,7 @@ def _names(bands: Sequence[str]) -> tuple[str, ...]:
 def us_sites(*, progress: bool = True) -> Sites:
     """Months of 153 places in the United States as rows of 13 bands, fetched if needed; see `read_us_sites`.
 
-    Only the arrays of `fuel_moisture` are used; `algae_blooms` is almost all water. DataUnavailable when files are
+    Only the arrays of `fuel_moisture` are used; `algae_blooms` is almost only water. DataUnavailable when files are
     missing.
     """
     folder = fetch("us-sites", files=[f"{US_FOLDER}/{name}.npy" for name in US_FILES], progress=progress)
@@ -125,19 +125,19 @@ def read_us_sites(folder: Path) -> Sites:
 
     folder  holds the arrays of `fuel_moisture` (US_FOLDER in the dataset)
 
-    A row of the file holds three months in a row and shares months with other rows: every month of a place is taken
+    A row of the file holds three consecutive months and shares months with other rows: every month of a place is used
     once. Left out: class 0, which in this file means "missing" (its NDVI is 0.27, water has less than 0), 9 (missing),
     3 and 8 (flooded, snow: too few), and reflectances beyond 0.9 in blue (cloud). Temperature, rain, height and slope
     are left out too: they say where and when, which is what the metadata is for. The day is the middle of the month.
-    Labels are Dynamic World's answers, hence weak; `group` is the place.
+    Labels are Dynamic World's predictions, hence weak; `group` is the place.
     """
     series, kinds, months, places = (np.load(folder / f"{name}.npy", allow_pickle=False) for name in US_FILES)
     x = series[..., : len(US_BANDS)].reshape(-1, len(US_BANDS)).astype(np.float32)  # [rows * 3, 13]
     x[:, 2:] /= 10_000
     kinds, months, places = kinds.ravel(), months.ravel(), places.repeat(kinds.shape[1], 0)
-    kept = np.isin(kinds, US_NUMBERS) & (x[:, 2] < 0.9)
-    _, first = np.unique(np.c_[places, months, x][kept], axis=0, return_index=True)
-    chosen = np.flatnonzero(kept)[np.sort(first)]
+    usable = np.isin(kinds, US_NUMBERS) & (x[:, 2] < 0.9)
+    _, first = np.unique(np.c_[places, months, x][usable], axis=0, return_index=True)
+    chosen = np.flatnonzero(usable)[np.sort(first)]
     lat, lon = places[chosen].T
     group = np.array([f"{a:.3f} {b:.3f}" for a, b in places[chosen]])
     y, day = np.searchsorted(US_NUMBERS, kinds[chosen]), np.array(MIDDLE, float)[months[chosen]]
@@ -156,7 +156,7 @@ def eurosat(*, progress: bool = True) -> Sites:
 def read_eurosat(files: Sequence[Path]) -> Sites:
     """EuroSAT patches: mean and spread of thirteen bands (top of the atmosphere), F = 26; no day is known.
 
-    files  GeoTIFF in folders named after their class, which in alphabetical order are EUROSAT_CLASSES
+    files  GeoTIFFs in folders named after their classes, which in alphabetical order are EUROSAT_CLASSES
 
     The place is the middle of the patch. ValueError when the folders are not the ten classes.
     """

@@ -1,4 +1,4 @@
-"""Is this environment fit for the book? Looks at everything a chapter needs and says how to fix what does not fit.
+"""Is this environment ready for the book? Checks everything a chapter needs and says how to fix what is wrong.
 
     python -m lulc_utils doctor
 
@@ -17,12 +17,12 @@ from lulc_utils.doctor.packages import Finding, check_packages, check_pair, chec
 
 
 def findings() -> Iterator[Finding]:
-    """All checks in order; those that need working packages only when the packages work."""
+    """All checks in order; those that need working packages run only when the packages work."""
     yield from check_python()
     packages = [*check_packages(), *check_pair()]
     yield from packages
     if any(finding.word == "FIX" for finding in packages):
-        yield Finding("NOTE", "device, folders, data and weights were not looked at: put the packages right first.")
+        yield Finding("NOTE", "device, folders, data and weights were not checked: fix the packages first.")
         return
     from lulc_utils.doctor import machine  # needs the packages
 
@@ -33,7 +33,7 @@ def findings() -> Iterator[Finding]:
 def report(gpu: bool = False) -> None:
     """Print in one line what a chapter runs on, or stop with one sentence per problem if it cannot run.
 
-    gpu    the chapter wants a GPU: when there is none, one more sentence says so
+    gpu    the chapter should have a GPU: one more sentence says so when there is none
     """
     if wrong := problems():
         raise SystemExit("This environment cannot run the book yet.\n" + "\n".join(wrong))
@@ -47,7 +47,7 @@ def report(gpu: bool = False) -> None:
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """The doctor looks at everything: there is nothing to choose."""
+    """No options: the doctor checks everything."""
 
 
 def run(options: argparse.Namespace) -> int:

@@ -29,7 +29,7 @@ def cores() -> int:
 
 
 def check_machine() -> Iterator[Finding]:
-    """Where does torch compute, and with how many threads?"""
+    """On what device does torch compute, and with how many threads?"""
     where, threads = device(), torch.get_num_threads()
     name = f" ({torch.cuda.get_device_name()})" if where == "cuda" else ""
     yield Finding("OK", f"torch computes on: {where}{name}; processor cores: {cores()}, threads: {threads}")
@@ -42,7 +42,7 @@ def check_machine() -> Iterator[Finding]:
 
 
 def check_folders() -> Iterator[Finding]:
-    """Can the folders for data and features be written to, and is there room for all data sets?"""
+    """Are the folders for data and features writable, and is there room for all data sets?"""
     need = sum(data.about(name)["bytes"] for name in data.names() if data.missing(name))
     for what, folder, variable, space in (
         ("data", data.cache_folder(), "LULC_DATA_DIR", need),
@@ -51,15 +51,15 @@ def check_folders() -> Iterator[Finding]:
         nearest = _nearest(folder)
         free = shutil.disk_usage(nearest).free
         if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
-            yield Finding("FIX", f"the folder for {what}, {folder}, cannot be written to: set {variable} to another.")
+            yield Finding("FIX", f"the folder for {what}, {folder}, is not writable: set {variable} to another.")
         elif free < space:
             yield Finding(
                 "FIX",
-                f"{folder} has {free / 1e6:.0f} MB free, but {what} still to come take {space / 1e6:.0f} MB: "
+                f"{folder} has {free / 1e6:.0f} MB free, but {what} still need {space / 1e6:.0f} MB: "
                 f"make room, or set {variable} to a folder on another disk.",
             )
         else:
-            made = "" if folder.is_dir() else ", made when first needed"
+            made = "" if folder.is_dir() else ", created when first needed"
             yield Finding("OK", f"folder for {what}: {folder} ({free / 1e9:.1f} GB free{made})")
 
 
@@ -69,24 +69,24 @@ def _nearest(folder: Path) -> Path:
 
 
 def check_data() -> Iterator[Finding]:
-    """Which data sets are here, and how to get the others?"""
+    """Which data sets are here, and how can I get the others?"""
     mirror = os.environ.get("LULC_DATA_MIRROR", "")
     if mirror and "://" not in mirror and not Path(mirror).expanduser().is_dir():
         yield Finding("FIX", f"LULC_DATA_MIRROR is {mirror}, but there is no such folder: correct it or unset it.")
-    yield Finding("OK", f"real data come from {data_source()}")
+    yield Finding("OK", f"real data comes from {data_source()}")
     for name in data.names():
         absent, size = data.missing(name), data.about(name)["bytes"] / 1e6
         if not absent:
             yield Finding("OK", f"data set {name}: here ({size:.1f} MB)")
         elif data.offline() and not mirror:
-            yield Finding("NOTE", f"data set {name}: not here, and LULC_OFFLINE forbids to fetch it; unset it first.")
+            yield Finding("NOTE", f"data set {name}: not here, and LULC_OFFLINE forbids fetching it; unset it first.")
         else:
             get = f"`python -m lulc_utils data fetch {name}`"
             yield Finding("NOTE", f"data set {name}: {len(absent)} files missing; {get} ({size:.1f} MB) gets them.")
 
 
 def check_weights() -> Iterator[Finding]:
-    """Are the embedded weights those that were shipped, and do they load?"""
+    """Are the embedded weights unchanged, and do they load?"""
     again = "install lulc-utils again (`pip install --force-reinstall --no-deps ...` or a fresh clone)"
     path = backbone.EMBEDDED_FILE
     if not path.is_file():
@@ -99,7 +99,7 @@ def check_weights() -> Iterator[Finding]:
         except (ValueError, RuntimeError, OSError) as error:
             yield Finding("FIX", f"the embedded weights do not load ({error}): {again}.")
         else:
-            yield Finding("OK", f"embedded weights: complete (SHA-256), they load ({dim} numbers per patch)")
+            yield Finding("OK", f"embedded weights: complete (SHA-256) and loadable ({dim} numbers per patch)")
 
 
 def data_source() -> str:

@@ -1,4 +1,4 @@
-"""Are Python and the packages there, new enough, and made for each other?"""
+"""Are Python and the packages installed, new enough, and compatible?"""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def version_of(name: str) -> str | None:
 
 
 def required_by(name: str) -> dict[str, SpecifierSet]:
-    """{package: versions} that an installed package asks for on this machine, without its extras."""
+    """{package: versions} that an installed package requires on this machine, without its extras."""
     try:
         asked = [Requirement(line) for line in importlib.metadata.requires(name) or []]
     except importlib.metadata.PackageNotFoundError:
@@ -66,7 +66,7 @@ def _problem(name: str, installed: dict[str, str | None], allowed: SpecifierSet)
         return f"{name} {installed[name]} does not satisfy {allowed}: run `pip install '{name}{allowed}'`."
     try:
         importlib.import_module(MODULES.get(name, name))
-    except Exception as error:  # whatever an import can raise is what the reader must know
+    except Exception as error:  # an import can raise anything, and the reader must know it
         return _explain(name, error, installed)
     return None
 
@@ -93,7 +93,7 @@ def check_python() -> Iterator[Finding]:
 
 
 def check_packages() -> Iterator[Finding]:
-    """Are all packages there, new enough, and can they be imported?"""
+    """Are all packages installed, new enough and importable?"""
     wrong, installed = problems(), versions()
     for sentence in wrong:
         yield Finding("FIX", sentence)
@@ -105,10 +105,10 @@ def check_packages() -> Iterator[Finding]:
 
 
 def check_pair() -> Iterator[Finding]:
-    """Were torch and torchvision made for each other (version, and CPU or CUDA)?"""
+    """Do torch and torchvision match (version, and CPU or CUDA)?"""
     torch, vision = version_of("torch"), version_of("torchvision")
     if torch is None or vision is None:
-        return  # check_packages has said so
+        return  # reported by check_packages
     wanted = required_by("torchvision").get("torch", SpecifierSet())
     built = [version.partition("+")[2] for version in (torch, vision)]
     if not wanted.contains(torch, prereleases=True):

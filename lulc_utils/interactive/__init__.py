@@ -1,7 +1,7 @@
-"""Figures that a reader can operate where no kernel runs and no network is: in the built book, also from a file.
+"""Figures that a reader can operate without a kernel or a network: in the built book, even from a local file.
 
 Each function returns an `Interactive`, which Jupyter shows as a piece of HTML that carries its own numbers, pictures
-and a little plain JavaScript. Without scripts, and in print, a static picture stands in its place.
+and a little plain JavaScript. Without scripts, and in print, a static picture takes its place.
 """
 
 from lulc_utils.interactive.figure import LARGEST, Interactive

@@ -20,7 +20,7 @@ SIDE = 384  # longest side of a packed picture, pixels
 
 @dataclass(frozen=True)
 class Interactive:
-    """A figure for the browser: `html` is all it needs, `caption` is what a terminal shows instead."""
+    """A figure for the browser: `html` is all it needs, a terminal shows `caption` instead."""
 
     html: str
     caption: str
@@ -37,7 +37,7 @@ def assemble(kind: str, data: dict, static: str, caption: str) -> Interactive:
 
     kind    "similarity", "swipe", "shift" or "seasons": names the JavaScript file and the function in it
     data    what the script needs, as JSON
-    static  HTML that is shown without scripts and in print; the texts in it are already escaped
+    static  HTML shown without scripts and in print; its texts are already escaped
 
     ValueError when the figure would be larger than LARGEST bytes.
     """
@@ -77,7 +77,7 @@ def photo(rgb: np.ndarray, longest: int = SIDE) -> str:
 
 
 def drawing(rgb: np.ndarray, longest: int = SIDE) -> str:
-    """A picture of few colours (rows, cols, 3) uint8 as a PNG data address, reduced without mixing colours."""
+    """A picture with few colours (rows, cols, 3) uint8 as a PNG data address, reduced without mixing colours."""
     few = _reduced(Image.fromarray(rgb), longest, Image.Resampling.NEAREST)
     return _encoded(few.quantize(64), "png", optimize=True)
 
@@ -94,7 +94,7 @@ def _encoded(picture: Image.Image, kind: str, **options) -> str:
 
 
 def numbers(values: np.ndarray) -> str:
-    """An array's bytes, little end first, in base64; the script knows shape and type."""
+    """An array's bytes, little-endian, in base64; the script knows shape and type."""
     return base64.b64encode(values.astype(values.dtype.newbyteorder("<")).tobytes()).decode()
 
 
@@ -133,6 +133,6 @@ def framed(rgb: np.ndarray, patch: tuple[int, int], side: int) -> np.ndarray:
 
 
 def over_grey(rgb: np.ndarray, colors: np.ndarray, side: int) -> np.ndarray:
-    """Colours [h, w, 3] uint8 of the patches over a grey picture (rows, cols, 3) uint8, as `plot.heat` lays them."""
+    """Colours [h, w, 3] uint8 of the patches over a grey picture (rows, cols, 3) uint8, as in `plot.heat`."""
     large = colors.repeat(side, 0).repeat(side, 1)
     return (0.25 * rgb.mean(-1, keepdims=True) + 0.75 * large).round().astype(np.uint8)

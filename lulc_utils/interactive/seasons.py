@@ -18,7 +18,7 @@ from lulc_utils.simulate.satellite.spectra import WAVELENGTHS
 
 DAYS = tuple(range(1, 367, 15))
 LATITUDES = (-60, -54, -48, -42, -36, 36, 42, 48, 54, 60)
-LINES = {  # colour ("currentColor": that of the text) and dashes; all are 3:1 or more on white and on black
+LINES = {  # colour ("currentColor": that of the text) and dashes; contrast is at least 3:1 on white and on black
     "trees": (COLORS[1], "2 3"), "grass": (COLORS[2], "8 3 2 3"), "winter crop": ("#b5608f", ""),
     "summer crop": ("#b87a00", "8 4"), "bare": ("currentColor", "12 3 2 3 2 3"), "water": (COLORS[0], "1 5"),
 }  # fmt: skip
@@ -37,8 +37,8 @@ def season_latitude(
 ) -> Interactive:
     """Two sliders, the day and the latitude: mean spectra of the simulated classes, and the course of their NDVI.
 
-    region     whose ground, crops and climate are moved north and south (a key of simulate.REGIONS)
-    caption    the finding, and what to try
+    region     the region whose ground, crops and climate are moved north and south (a key of simulate.REGIONS)
+    caption    the finding, and something to try
     latitudes  degrees, ascending, negative in the south; days: of the year 2020, ascending
     start      (day, latitude) to begin with, each one of the above
     seeds      simulated grounds that are averaged, size: their side in pixels
@@ -50,7 +50,7 @@ def season_latitude(
         raise ValueError(f"There is no simulated region '{region}'; there are: {'; '.join(REGIONS)}.")
     for name, values in (("latitudes", latitudes), ("days", days)):
         if len(values) < 2 or list(values) != sorted(set(values)):
-            raise ValueError(f"The {name} must be at least two and ascend, but they are {tuple(values)}.")
+            raise ValueError(f"The {name} must be at least two, in ascending order, not {tuple(values)}.")
     if start[0] not in days or start[1] not in latitudes:
         raise ValueError(f"The start {tuple(start)} must be one of the days and one of the latitudes.")
     table = season_table(region, latitudes, days, seeds, size)
@@ -76,7 +76,7 @@ def season_table(
     """Means over the pixels of a class, [latitudes, days, classes of LINES, 11]: ten reflectances and the NDVI.
 
     The same grounds (seeds 0, 1, ...) are seen at every latitude, at the middle longitude of the region, without haze.
-    Only pixels whose eight neighbours are of their class count, so that no border mixes in.
+    Only pixels whose eight neighbours have the same class count, so that no borders are included.
     """
     names = [c.name for c in SATELLITE_CLASSES]
     longitude = sum(REGIONS[region].longitudes) / 2
@@ -110,7 +110,7 @@ def _date(day: int) -> str:
 
 
 def _chart(table: np.ndarray, at: tuple[int, int], days: tuple[int, ...]) -> str:
-    """The first state, drawn without pyplot so that no open figure is touched."""
+    """The first state, drawn without pyplot so that no open figure is affected."""
     figure = Figure(figsize=(8, 3.2), layout="constrained", dpi=90)
     FigureCanvasAgg(figure)
     left, right = figure.subplots(1, 2)

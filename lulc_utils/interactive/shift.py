@@ -38,13 +38,13 @@ def shift_slider(
     scenes    {name: scene}; the marked patch lies in the first
     features  one [h, w, D] per scene
     patch     (row, column) of the marked patch
-    caption   the finding, and what to try
-    shifts    {name: one shift per scene}: become buttons, for example {"published": stego.PUBLISHED_SHIFTS}
+    caption   the finding, and something to try
+    shifts    {name: one shift per scene}, shown as buttons, for example {"published": stego.PUBLISHED_SHIFTS}
     start     the shift to begin with
 
     Where F - b > 0 STEGO pulls the codes of the two patches together (they attract), elsewhere it pushes them apart.
     F is the cosine of the two features after spatial centring (`stego.centered`) over all pairs of patches of the two
-    images; it travels as float32, so the shares are exact. ValueError for features that do not fit their scenes.
+    images; it is stored as float32, so the shares are exact. ValueError for features that do not fit their scenes.
     """
     if not scenes or len(scenes) != len(features):
         raise ValueError(
@@ -55,7 +55,7 @@ def shift_slider(
         raise ValueError("The features of all scenes must have the same number of numbers per patch.")
     for name, values in (shifts or {}).items():
         if len(values) != len(scenes):
-            raise ValueError(f"The shifts '{name}' are {len(values)}, but there are {len(scenes)} scenes.")
+            raise ValueError(f"There are {len(values)} shifts '{name}' but {len(scenes)} scenes.")
     row, col = checked_patch(patch, *grids[0].shape[:2])
     at = row * grids[0].shape[1] + col
     values_of = [centered_correspondence(grids[0], g, at) for g in grids]

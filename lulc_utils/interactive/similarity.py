@@ -1,4 +1,4 @@
-"""Ask a patch what else is like it: cosine similarity of patch features over a scene, without a kernel."""
+"""Which patches are similar to this one? Cosine similarity of patch features over a scene, without a kernel."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from lulc_utils.interactive.figure import (
 from lulc_utils.plot import rgb
 from lulc_utils.scene import Scene
 
-KEPT = (16, 24, 32, 48, 64, 96)  # numbers per patch that are tried, fewest first
-TOLERANCE = 0.02  # largest error of a cosine that is let pass
+KEPT = (16, 24, 32, 48, 64, 96)  # numbers per patch to try, fewest first
+TOLERANCE = 0.02  # largest allowed error of a cosine
 
 
 def similarity_explorer(
@@ -30,12 +30,12 @@ def similarity_explorer(
     """Click a patch, or move with the arrow keys, and see the cosine similarity of every patch to it.
 
     scene     the image; its labels, if any, are used only to say how many of the most similar patches share a class
-    features  [h, w, D] of any array type, or several kinds of them, {name: [h, w, D]}, between which a menu switches
-    caption   the finding, and what to try
+    features  [h, w, D] of any array type, or several kinds, {name: [h, w, D]}, to choose from in a menu
+    caption   the finding, and something to try
     patch     (row, column) to begin with; the one in the middle when left out
 
     To fit the page, each feature is scaled to length one, turned into its first 16 to 96 principal axes about the
-    origin (which leaves cosines as they are) and rounded to 8 bits. The fewest axes are taken with which no cosine is
+    origin (which leaves cosines unchanged) and rounded to 8 bits. It uses the fewest axes for which no cosine is
     off by more than TOLERANCE. On four simulated crops of 28 x 28 patches, features of the embedded backbone need 24
     axes, and packed cosines differ from exact ones by 0.002 on average and 0.012 at most; raw colour keeps all its six
     numbers (0.0001, 0.002), a random ViT needs 32 to 96 (0.003, 0.016). The figure states the error of its own scene.
@@ -86,12 +86,12 @@ def pack(features: np.ndarray, name: str = "features") -> tuple[np.ndarray, np.n
             return values, scale, error
     raise ValueError(
         f"The features '{name}' cannot be packed into {KEPT[-1]} numbers per patch: a cosine would be off by "
-        f"{error:.2f}; reduce them before, for example with PCA."
+        f"{error:.2f}; reduce them first, for example with PCA."
     )
 
 
 def cosines(values: np.ndarray, scale: np.ndarray) -> np.ndarray:
-    """What the page computes from packed features, [P, P]: int8 [P, d], [d] -> cosine of every pair of patches."""
+    """The page's own computation from packed features: int8 [P, d], [d] -> cosine of every pair of patches, [P, P]."""
     vectors = values * scale
     vectors = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
     return vectors @ vectors.T

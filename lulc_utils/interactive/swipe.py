@@ -1,4 +1,4 @@
-"""A map over its image, or over the truth, and a line between them that the reader moves."""
+"""A map over its image or over the truth, with a divider that the reader moves."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ def swipe(scene: Scene, labels: np.ndarray, *, caption: str, name: str = "map") 
 
     scene    the image and its classes; its labels, where they are known and not the map itself, are offered as truth
     labels   [rows, cols] the map: index into `scene.classes`, or UNLABELLED
-    caption  the finding, and what to try
-    name     what the map is called
+    caption  the finding, and something to try
+    name     the name of the map
 
     In words, the figure says which classes the map has along the line and, with a truth, at how many of these pixels
     the two agree. ValueError for labels that do not fit the scene or its classes.
@@ -48,7 +48,7 @@ def swipe(scene: Scene, labels: np.ndarray, *, caption: str, name: str = "map") 
 
 
 def along(labels: np.ndarray, truth: np.ndarray | None, n_classes: int) -> dict[str, list]:
-    """What a line from top to bottom crosses, at each of the STEPS positions.
+    """What a vertical line crosses at each of the STEPS positions.
 
     labels, truth  [rows, cols]
 
@@ -76,7 +76,7 @@ def _checked(scene: Scene, labels: np.ndarray) -> np.ndarray:
             "they must cover the same pixels."
         )
     if not np.issubdtype(labels.dtype, np.integer):
-        raise ValueError(f"A map holds class numbers, which are whole, not {labels.dtype}.")
+        raise ValueError(f"A map must hold class numbers, which are integers, not {labels.dtype}.")
     known = labels[labels != UNLABELLED]
     if known.size and not 0 <= known.min() <= known.max() < len(scene.classes):
         raise ValueError(f"The map has class numbers outside the {len(scene.classes)} classes of '{scene.name}'.")

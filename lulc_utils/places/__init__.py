@@ -1,7 +1,7 @@
-"""Any place on Earth: a Sentinel-2 scene and its weak labels from public catalogues, by windowed reads over HTTP.
+"""Any place on Earth: a Sentinel-2 scene and weak labels from public catalogues, by windowed reads over HTTP.
 
 A STAC catalogue says which satellite images exist; the images are Cloud-Optimized GeoTIFFs, of which only the bytes
-under the box leave the server. Two public services are the defaults:
+inside the box are downloaded. Two public services are the defaults:
 
     Sentinel-2 level 2A   Earth Search (Element 84), collection sentinel-2-l2a. Contains modified Copernicus data.
     ESA WorldCover        public bucket in tiles of 3 x 3 degrees; labels by a model, hence weak. CC BY 4.0.
@@ -11,13 +11,13 @@ Needs the extra `stac` (pystac-client) and, unless the catalogue is a local one,
     python -m lulc_utils place --bbox 9.80 57.20 9.86 57.23 --dates 2023-06-01/2023-08-31 --out place.tif
 
 box          boxes in degrees, and days
-search       which images a catalogue has
-choose       which of them are taken
+search       the images in a catalogue
+choose       which of them to use
 read         their pixels on one grid
 reflectance  from numbers to surface reflectance
 worldcover   weak labels
 scenes       the whole place
-web          what may be opened, and how long a server is waited for
+web          what may be opened, and how long to wait for a server
 """
 
 from lulc_utils.legends import WORLDCOVER_CLASSES

@@ -1,4 +1,4 @@
-"""Which of the images are taken: one pass of one satellite that covers the box, with the fewest clouds."""
+"""Which images to use: one pass of one satellite that covers the box, with the fewest clouds."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ def share_of(item: Item, bbox: Box) -> np.ndarray:
 
 
 def choose(items: Sequence[Item], bbox: Sequence[float], max_cloud: float) -> list[Item]:
-    """The images of one pass of one satellite that cover the box, those with the fewest clouds.
+    """The images of the one satellite pass that covers the box with the fewest clouds.
 
-    A box may lie in several images (their squares of 110 km overlap), or need several. Only images of one satellite
-    and day go together, so that no seam in a mosaic is a change of season. Of an image that was processed twice, the
-    newer baseline counts. Of the days that cover the box, the one with the lowest mean cloud cover is taken, then the
-    earliest; `eo:cloud_cover` is of the whole image. ValueError, saying what there is, when no day fits.
+    A box may lie in several images (their squares of 110 km overlap) or need several. Only images of one satellite
+    and day are combined, so that no seam in a mosaic is a change of season. If an image was processed twice, the
+    newer baseline is used. Of the days that cover the box, the one with the lowest mean cloud cover is chosen, then the
+    earliest; `eo:cloud_cover` refers to the whole image. ValueError, saying what there is, when no day fits.
     """
     bbox = checked_bbox(bbox)
     if not 0 <= max_cloud <= 100:
@@ -67,11 +67,11 @@ def choose(items: Sequence[Item], bbox: Sequence[float], max_cloud: float) -> li
 
 
 def cover(items: Sequence[Item], bbox: Box) -> tuple[list[Item], float]:
-    """As few items as cover the box, the one that covers most first, and the share they cover together."""
+    """A few items that cover the box, largest share first, and the share they cover together."""
     shares = {i.id: share_of(i, bbox) for i in items}
     covered, used, left = np.zeros((POINTS, POINTS), bool), [], sorted(items, key=lambda i: (_clouds(i), i.id))
     while left and not covered.all():
-        item = max(left, key=lambda i: (shares[i.id] & ~covered).sum())  # the first of equals
+        item = max(left, key=lambda i: (shares[i.id] & ~covered).sum())  # the first one in a tie
         if not (shares[item.id] & ~covered).any():
             break
         covered |= shares[item.id]
@@ -81,14 +81,14 @@ def cover(items: Sequence[Item], bbox: Box) -> tuple[list[Item], float]:
 
 
 def baseline(item: Item) -> tuple[int, int] | None:
-    """The processing baseline, "05.11" or "5.11.0" as (5, 11); None when the item does not say it."""
+    """The processing baseline, "05.11" or "5.11.0" as (5, 11); None when the item does not give it."""
     said = item.properties.get("s2:processing_baseline", item.properties.get("processing:version"))
     numbers = re.match(r"N?(\d+)\.(\d+)", str(said))
     return numbers and (int(numbers[1]), int(numbers[2]))
 
 
 def _newest(items: Sequence[Item], bbox: Box) -> list[Item]:
-    """The items without those that were processed again: same satellite, moment and square."""
+    """The items without older versions of the same image: same satellite, moment and square."""
     newest = defaultdict(lambda: (0, 0))
     keys = [_acquisition(item, bbox) for item in items]
     for key, item in zip(keys, items, strict=True):
@@ -97,7 +97,7 @@ def _newest(items: Sequence[Item], bbox: Box) -> list[Item]:
 
 
 def _acquisition(item: Item, bbox: Box) -> tuple:
-    """What two results of processing one image share; where no square is named, the part of the box that they cover."""
+    """Key shared by all versions of one image; without a named square, it includes the part of the box they cover."""
     said = item.properties
     square = said.get("grid:code") or said.get("s2:mgrs_tile") or share_of(item, bbox).tobytes()
     return str(said.get("platform")).lower(), _time(item).replace(second=0, microsecond=0), square

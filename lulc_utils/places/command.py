@@ -13,28 +13,28 @@ from lulc_utils.places.worldcover import WORLDCOVER
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """What can be asked for."""
+    """The options of the command."""
     parser.description = (
-        "Read a place on Earth as a GeoTIFF: Sentinel-2 surface reflectance (ten bands at 10 m), and beside it ESA "
+        "Read a place on Earth as a GeoTIFF: Sentinel-2 surface reflectance (ten bands at 10 m), with ESA "
         "WorldCover as weak labels."
     )
     parser.epilog = (
-        "The pass with the fewest clouds that covers the box on one day is taken. LULC_OFFLINE=1 forbids the network. "
-        "Exit status: 0 fine, 1 data cannot be read, 2 wrong usage."
+        "The pass with the fewest clouds that covers the box on one day is used. LULC_OFFLINE=1 forbids the network. "
+        "Exit status: 0 success, 1 data cannot be read, 2 wrong usage."
     )
     area = parser.add_mutually_exclusive_group(required=True)
     area.add_argument("--bbox", nargs=4, type=float, metavar=("W", "S", "E", "N"), help="box in degrees")
     area.add_argument("--around", nargs=3, type=float, metavar=("LAT", "LON", "METRES"), help="square around a point")
-    parser.add_argument("--dates", required=True, metavar="A/B", help="such as 2023-06-01/2023-08-31")
+    parser.add_argument("--dates", required=True, metavar="A/B", help="for example 2023-06-01/2023-08-31")
     parser.add_argument("--max-cloud", type=float, default=20, help="percent of the whole image (%(default)g)")
     parser.add_argument("--keep-clouds", action="store_true", help="do not mask clouds and their shadows")
-    parser.add_argument("--no-labels", action="store_true", help="no ESA WorldCover")
+    parser.add_argument("--no-labels", action="store_true", help="do not read ESA WorldCover")
     parser.add_argument("--year", type=int, default=2021, help="of ESA WorldCover, 2020 or 2021 (%(default)s)")
     parser.add_argument("--offset", type=float, help="reflectance to add instead of what the metadata says")
     parser.add_argument("--catalogue", default=CATALOGUE, help="STAC API or static catalogue (%(default)s)")
     parser.add_argument("--collection", default=COLLECTION, help="(%(default)s)")
     parser.add_argument("--worldcover", default=WORLDCOVER, help="address of its tiles (%(default)s)")
-    parser.add_argument("--out", required=True, help="GeoTIFF to write; the labels go to OUT.labels.tif beside it")
+    parser.add_argument("--out", required=True, help="GeoTIFF to write; the labels go to OUT.labels.tif next to it")
     parser.add_argument("--quiet", action="store_true", help="no progress bar and no report")
 
 

@@ -1,9 +1,9 @@
-"""Windows of remote images on one grid, by ranges of bytes.
+"""Windows of remote images on one grid, by byte ranges.
 
-Why not odc-stac: it reads the same pixels, but lets a file on the web be any kind that GDAL opens (a VRT names files of
+Why not odc-stac: it reads the same pixels, but opens any kind of remote file that GDAL knows (a VRT can name files on
 this machine), merges images band by band (we take all bands of a pixel from one image, each with its own offset and
-clouds, so it would be called once per image), and tells neither a missing file from a broken one nor which it was. It
-would replace `read_band` and bring xarray, pandas, shapely and pyproj (140 MB).
+clouds, so it would be called once per image), and does not say whether a file was missing or broken, or which one. It
+would replace `read_band` and add xarray, pandas, shapely and pyproj (140 MB).
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ ASSETS = {  # Sentinel-2 name -> name of the asset in Earth Search; a catalogue 
 CLASSIFICATION = "SCL"  # of every pixel, by ESA: vegetation, water, cloud, ...; "scl" in Earth Search
 PIXEL = 10.0  # metres
 LONGEST = 5000  # pixels along a side of a place: ten bands of 50 km would be a gigabyte
-WORKERS = 4  # files read at once
+WORKERS = 4  # files read in parallel
 GDAL = {  # reads ranges of bytes, lists no folders, asks for no files beside an image
     "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR",
     "GDAL_HTTP_CONNECTTIMEOUT": web.CONNECT_TIMEOUT,
@@ -95,7 +95,7 @@ def grid_of(items: Sequence[Item], bbox: Box) -> Grid:
     _, href = asset_of(items[0], "B02")
     if data.offline() and "://" in href:
         raise data.DataUnavailable(f"LULC_OFFLINE is set, so {urlsplit(href).netloc} is not asked.")
-    crs = _opened(href, lambda file: file.crs)  # what the item says of it might name a file or an address
+    crs = _opened(href, lambda file: file.crs)  # not from the item, whose entry might name a file or an address
     check_exists(crs, href)
     if not crs.is_projected:
         raise ValueError(f"The image {items[0].id} is not on a UTM grid; choose another collection.")
@@ -111,7 +111,7 @@ def grid_of(items: Sequence[Item], bbox: Box) -> Grid:
 
 
 def check_exists(content: object, href: str) -> None:
-    """DataUnavailable when what was read of a file is None."""
+    """DataUnavailable when the result of reading a file is None."""
     if content is None:
         raise data.DataUnavailable(
             f"The catalogue names {web.short(href)}, but there is no such file; choose other dates."
@@ -119,7 +119,7 @@ def check_exists(content: object, href: str) -> None:
 
 
 def read_bands(jobs: Sequence[tuple[str, Resampling]], grid: Grid, progress: bool) -> list[np.ndarray | None]:
-    """`read_band` of several (address, resampling), WORKERS at once; the first error ends all."""
+    """`read_band` for several (address, resampling), WORKERS in parallel; the first error ends all."""
     bar = tqdm(total=len(jobs), desc="reading", unit="file", disable=not progress)
     with bar, ThreadPoolExecutor(WORKERS) as pool:
         waiting = [pool.submit(read_band, href, grid, how) for href, how in jobs]
@@ -137,7 +137,7 @@ def read_bands(jobs: Sequence[tuple[str, Resampling]], grid: Grid, progress: boo
 def read_band(href: str, grid: Grid, resampling: Resampling) -> np.ndarray | None:
     """One band of a remote file on the grid, [rows, cols] float32, NaN where it has no data; None: no such file.
 
-    Tried TRIES times; data.DataUnavailable when the file can still not be read.
+    data.DataUnavailable when the file cannot be read in TRIES tries.
     """
 
     def warped(file: rasterio.DatasetReader) -> np.ndarray:
@@ -151,7 +151,7 @@ def read_band(href: str, grid: Grid, resampling: Resampling) -> np.ndarray | Non
 
 
 def _opened(href: str, use: Callable[[rasterio.DatasetReader], Answer]) -> Answer | None:
-    """What `use` makes of a file; None: no such file. It is opened as GeoTIFF only: other kinds name further files."""
+    """`use(file)`; None: no such file. It is opened as GeoTIFF only, because other formats can name further files."""
     local = Path(href.removeprefix("file://"))
     if not web.is_web(href) and local.exists() and not local.is_file():
         raise data.DataUnavailable(f"{href} is not a regular file; it is not opened.")

@@ -11,18 +11,18 @@ from lulc_utils.places.choose import baseline
 if TYPE_CHECKING:
     from pystac import Asset, Item
 
-ADDED = 0.1  # reflectance that products of baseline 04.00 and later carry on top; see `scale_and_offset`
-IMPOSSIBLE = -0.05  # surface reflectance below this in 5 % of a band: the offset was taken off twice
+ADDED = 0.1  # reflectance added by baseline 04.00 and later; see `scale_and_offset`
+IMPOSSIBLE = -0.05  # surface reflectance below this in 5 % of a band: the offset was subtracted twice
 
 
 def scale_and_offset(item: Item, asset: Asset, offset: float | None = None) -> tuple[float, float]:
     """(scale, offset) of one band: surface reflectance = number * scale + offset, from the item's metadata.
 
     Since processing baseline 04.00 (January 2022) ESA adds 0.1, so that no number has to be negative. Earth Search has
-    taken it off again in most items of `sentinel-2-l2a` and says so in `earthsearch:boa_offset_applied`, while its
-    `raster:bands` still states -0.1 in either case; its maintainers call the former the truth (Element84/earth-search,
-    issue 9). So: applied -> 0; an older baseline -> 0; otherwise what the band states, and -0.1 when nothing is stated.
-    ValueError when the item says nothing from which this follows. `offset` overrules the metadata.
+    subtracted it again in most items of `sentinel-2-l2a` and says so in `earthsearch:boa_offset_applied`, while its
+    `raster:bands` still states -0.1 in either case; its maintainers say to trust the former (Element84/earth-search,
+    issue 9). So: applied -> 0; an older baseline -> 0; otherwise what the band states, or -0.1 when it states nothing.
+    ValueError when the item does not say enough to decide. `offset` overrides the metadata.
     """
     stated = {key: _stated(asset, key) for key in ("scale", "offset")}
     scale = float(stated["scale"] or 1e-4)
@@ -61,7 +61,7 @@ def to_reflectance(numbers: np.ndarray, item: Item, asset: Asset, band: str, off
     if offset is None and stated < 0 and known.size and np.percentile(known, 5) < IMPOSSIBLE:
         raise ValueError(
             f"The catalogue says that {-stated:g} was added to the reflectance of {item.id}, but without it much of "
-            f"band {band} would be below {IMPOSSIBLE:g}, which no ground is; such errors are known. Pass offset=0 "
+            f"band {band} would be below {IMPOSSIBLE:g}, which is impossible; such errors are known. Pass offset=0 "
             "(--offset 0) or choose other dates."
         )
     return np.maximum(values, 0)

@@ -47,18 +47,18 @@ def place(
     """A place on Earth as a Scene: ten bands of Sentinel-2 surface reflectance at 10 m and ESA WorldCover labels.
 
     bbox         west, south, east, north in degrees; `around` makes one from a point
-    dates        "2023-06-01/2023-08-31": the pass with the fewest clouds in these days is taken (`choose`)
+    dates        "2023-06-01/2023-08-31": the pass with the fewest clouds in these days is used (`choose`)
     max_cloud    highest cloud cover of an image, percent (of the whole image, not of the box)
     mask_clouds  NaN where the scene classification says cloud, cloud shadow or defective
     labels       read ESA WorldCover of `year` (2020 or 2021) as labels; it is a model's map, hence weak
-    offset       reflectance to add, where you know better than the metadata (`scale_and_offset`)
+    offset       reflectance to add, if you know better than the metadata (`scale_and_offset`)
 
     float32 pixels in the bands B02 B03 B04 B05 B06 B07 B08 B8A B11 B12, NaN where nothing was measured. The grid is
-    that of the image which covers most of the box, so its 10 m bands are not resampled; the 20 m bands are bilinear, as
+    that of the image that covers most of the box, so its 10 m bands are not resampled; the 20 m bands are bilinear, as
     is an image of a neighbouring UTM zone. Where images overlap, the one that covers most comes first. A warning names
     tiles of WorldCover that do not exist.
 
-    ValueError: wrong box, dates or limit, no fitting image, a missing band, contradictory metadata.
+    ValueError: wrong box, dates or limit, no suitable image, a missing band, contradictory metadata.
     data.DataUnavailable: no network, or a server that fails. ModuleNotFoundError without pystac-client.
     """
     bbox = checked_bbox(bbox)
@@ -88,7 +88,7 @@ def _mosaic(
 
     numbers  for each item its bands and, if clouds are to be masked, its classification, each [rows, cols]
 
-    A pixel has all bands from one image, the first that has them, or none.
+    A pixel takes all bands from one image, the first that has them, or none.
     """
     shape = numbers[0][0].shape
     pixels, cloudy = np.full((len(ASSETS), *shape), np.nan, np.float32), np.zeros(shape, bool)
@@ -109,7 +109,7 @@ def _as_scene(items: Sequence[Item], grid: Grid, pixels: np.ndarray, cloudy: flo
     day, names = day_of(items[0]), ", ".join(i.id for i in items)
     if not np.isfinite(pixels).all(0).any():
         raise ValueError(
-            f"Nothing is left of {names}: the box is cloud or was not measured; choose other dates, or keep the clouds "
+            f"Nothing is left of {names}: the box is cloudy or not measured; choose other dates, or keep the clouds "
             "(mask_clouds=False, --keep-clouds)."
         )
     scene = Scene(
@@ -131,9 +131,9 @@ def _as_scene(items: Sequence[Item], grid: Grid, pixels: np.ndarray, cloudy: flo
 def open_place(text: str, *, cache: str | Path | None = None, progress: bool = True, **options: object) -> list[Path]:
     """The GeoTIFFs of a place that is named in one string, ready for `raster.read_scene`.
 
-    text     a GeoTIFF; a folder, of which all GeoTIFFs but masks (`.labels.tif`) are taken, sorted by name; or a box
-             with dates, "9.80 57.20 9.86 57.23 2023-06-01/2023-08-31", which `place` reads, with `options`
-    cache    folder that keeps what was read, so that the same question needs no network again; None: the folder
+    text     a GeoTIFF; a folder, with all its GeoTIFFs except masks (`.labels.tif`), sorted by name; or a box
+             with dates, "9.80 57.20 9.86 57.23 2023-06-01/2023-08-31", read by `place` with `options`
+    cache    folder for what was read, so that the same request needs no network again; None: the folder
              "places" in `data.cache_folder()`
 
     ValueError or FileNotFoundError when it is none of these, or when the files of a folder do not have the same bands.
@@ -152,18 +152,18 @@ def open_place(text: str, *, cache: str | Path | None = None, progress: bool = T
         return _files_in(path)
     if not path.exists():
         raise FileNotFoundError(
-            f"There is no file or folder '{text}', and it is no box with dates either, which looks like "
+            f"There is no file or folder '{text}', and it is not a box with dates either, such as "
             "'9.80 57.20 9.86 57.23 2023-06-01/2023-08-31'."
         )
     return [path]
 
 
 def _files_in(folder: Path) -> list[Path]:
-    """The GeoTIFFs of a folder but masks; ValueError unless they have the same bands."""
+    """The GeoTIFFs of a folder except masks; ValueError unless they have the same bands."""
     files = sorted(p for p in folder.iterdir() if p.is_file() and p.suffix.lower() in (".tif", ".tiff"))
     files = [p for p in files if not p.stem.endswith(".labels")]
     if not files:
-        raise ValueError(f"The folder {folder} holds no GeoTIFF (.tif).")
+        raise ValueError(f"The folder {folder} contains no GeoTIFF (.tif).")
     kinds = {}
     for file in files:
         with raster.opened(file) as image:

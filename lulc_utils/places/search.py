@@ -1,4 +1,4 @@
-"""Which images a catalogue has of a place."""
+"""The images that a catalogue has of a place."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ COLLECTION = "sentinel-2-l2a"
 def search(
     bbox: Sequence[float], dates: str, *, catalogue: str = CATALOGUE, collection: str = COLLECTION
 ) -> list[Item]:
-    """All items of a collection that touch a box on some days, sorted by date and name, whatever their clouds.
+    """All items of a collection that touch a box on some days, sorted by date and name, with any cloud cover.
 
     bbox       west, south, east, north in degrees
     dates      "2023-06-01/2023-08-31", both days included, or one day
     catalogue  address of a STAC API, or of a static catalogue (slower: every item is looked at), or its path
 
-    From a catalogue on the web nothing is followed but http(s); a local one may name local files. ValueError for a
+    A catalogue on the web may name only http(s) addresses; a local one may also name local files. ValueError for a
     wrong box or dates, or a collection that does not exist; data.DataUnavailable when the catalogue cannot be reached;
     ModuleNotFoundError without pystac-client.
     """
@@ -48,7 +48,7 @@ def search(
             if child is None:
                 raise ValueError(f"The catalogue {catalogue} has no collection '{collection}'.")
             items = list(child.get_items(recursive=True))
-    for item in items:  # an item's own link says where it is from, and so what it may name: do not take its word
+    for item in items:  # an item's own link decides what it may name, so do not trust it
         if web.is_web(catalogue) and not web.is_web(item.get_self_href()):
             item.set_self_href(catalogue)
     wanted = [i for i in items if first <= day_of(i) <= last and share_of(i, box).any()]
@@ -79,7 +79,7 @@ def _client(catalogue: str) -> Client:
 
 
 def _reader(catalogue: str) -> type[StacApiIO]:
-    """What reads the catalogue's files: one on the web must not make us open files of this machine."""
+    """Reads the files of a catalogue; one on the web must not make us open files on this machine."""
     from pystac_client.stac_api_io import StacApiIO
 
     class WebOnly(StacApiIO):
@@ -88,7 +88,7 @@ def _reader(catalogue: str) -> type[StacApiIO]:
             return super().read_text(source, *args, **kwargs)
 
         def stac_object_from_dict(self, d: dict[str, Any], *args: Any, **kwargs: Any) -> STACObject:
-            if not str(d.get("stac_version")).startswith("1."):  # for older ones pystac opens what they name
+            if not str(d.get("stac_version")).startswith("1."):  # for older ones, pystac opens the files they name
                 raise data.DataUnavailable(f"The catalogue {catalogue} is older than STAC 1.0; use a newer one.")
             return super().stac_object_from_dict(d, *args, **kwargs)
 
@@ -104,9 +104,9 @@ def _catalogue_errors(catalogue: str) -> Iterator[None]:
     except (ModuleNotFoundError, data.DataUnavailable):
         raise
     except (KeyError, TypeError, AttributeError, json.JSONDecodeError) as error:
-        raise data.DataUnavailable(f"What {catalogue} answers is no STAC catalogue ({error!r}).") from error
+        raise data.DataUnavailable(f"The answer of {catalogue} is not a STAC catalogue ({error!r}).") from error
     except Exception as error:
-        if isinstance(error.__cause__, data.DataUnavailable):  # ours, on its way through pystac
+        if isinstance(error.__cause__, data.DataUnavailable):  # our own, passed on by pystac
             raise error.__cause__ from None
         if isinstance(error, ValueError) and not _is_stac(error):
             raise

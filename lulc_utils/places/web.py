@@ -1,4 +1,4 @@
-"""What may be opened, and how long a server is waited for."""
+"""What may be opened, and how long to wait for a server."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from lulc_utils.data import DataUnavailable
 
 CONNECT_TIMEOUT, READ_TIMEOUT = 8, 20  # seconds
 TRIES = 3  # per file
-BACKOFF = 1.0  # seconds before the second try; doubles with the third
+BACKOFF = 1.0  # seconds before the second try, doubled before the third
 
 
 def is_web(href: str | None) -> bool:
@@ -15,7 +15,7 @@ def is_web(href: str | None) -> bool:
 
 
 def check_web(href: str, source: str) -> None:
-    """Refuse to follow what a source on the web names elsewhere: files of this machine, GDAL's special names."""
+    """Refuse to open anything but web addresses named by a source on the web: no local files, no GDAL names."""
     if not is_web(href):
         raise DataUnavailable(
             f"{source} is on the web but names {str(href)[:80]!r}, which is not (http or https); it is not opened."
@@ -23,5 +23,5 @@ def check_web(href: str, source: str) -> None:
 
 
 def short(href: str) -> str:
-    """An address without what may be secret in it."""
+    """An address without any secrets in it."""
     return href.split("?")[0]

@@ -17,8 +17,8 @@ WORLDCOVER = (
     "https://esa-worldcover.s3.eu-central-1.amazonaws.com/{version}/{year}/map/"
     "ESA_WorldCover_10m_{year}_{version}_{tile}_Map.tif"
 )
-WORLDCOVER_VERSIONS = {2020: "v100", 2021: "v200"}  # two algorithms: do not read their difference as change
-WORLDCOVER_NUMBERS = (10, 20, 30, 40, 50, 60, 70, 80, 90, 95, 100)  # in the file, in the order of the classes
+WORLDCOVER_VERSIONS = {2020: "v100", 2021: "v200"}  # two algorithms: their difference is not change
+WORLDCOVER_NUMBERS = (10, 20, 30, 40, 50, 60, 70, 80, 90, 95, 100)  # numbers in the file, in the order of the classes
 
 
 def worldcover_tiles(bbox: Sequence[float]) -> list[str]:
@@ -44,7 +44,7 @@ def worldcover_addresses(bbox: Sequence[float], year: int, address: str = WORLDC
 
 
 def worldcover_labels(tiles: Iterable[np.ndarray | None], grid: Grid) -> np.ndarray:
-    """Numbers of several tiles, each [rows, cols] -> labels [rows, cols]; what no tile covers stays unlabelled."""
+    """Numbers of several tiles, each [rows, cols] -> labels [rows, cols]; pixels without a tile stay unlabelled."""
     table = np.full(256, UNLABELLED, np.uint8)
     table[list(WORLDCOVER_NUMBERS)] = range(len(WORLDCOVER_CLASSES))
     labels = np.full((grid.height, grid.width), UNLABELLED, np.uint8)
@@ -56,10 +56,10 @@ def worldcover_labels(tiles: Iterable[np.ndarray | None], grid: Grid) -> np.ndar
 
 
 def warn_of_missing(missing: Sequence[str]) -> None:
-    """Say which tiles do not exist: right over the open sea, a wrong address anywhere else."""
+    """Warn about tiles that do not exist: correct over the open sea, a wrong address anywhere else."""
     if missing:
         warnings.warn(
             f"ESA WorldCover has no tile {' or '.join(missing)}; the ground there stays unlabelled. Over the open sea "
-            "this is right; elsewhere check the address and the year.",
+            "this is correct; elsewhere check the address and the year.",
             stacklevel=3,
         )

@@ -72,7 +72,7 @@ def test_after_broken_packages_nothing_that_needs_them_is_tried(monkeypatch, cap
     assert main(["doctor"]) == 1
     said = capsys.readouterr().out
     assert "FIX  no-such-package is not installed: run `pip install no-such-package`." in said
-    assert "were not looked at: put the packages right first" in said
+    assert "were not checked: fix the packages first" in said
 
 
 def test_a_package_built_for_another_numpy(monkeypatch):
@@ -157,7 +157,7 @@ def test_a_folder_that_cannot_be_written_to(here, monkeypatch):
     (here / "file").write_text("not a folder")
     monkeypatch.setenv("LULC_DATA_DIR", str(here / "file" / "data"))
     (text,) = only("FIX", machine.check_folders)
-    assert "cannot be written to: set LULC_DATA_DIR to another" in text
+    assert "is not writable: set LULC_DATA_DIR to another" in text
     monkeypatch.setattr(machine.os, "access", lambda path, mode: False)
     texts = only("FIX", machine.check_folders)
     assert len(texts) == 2 and "set LULC_CACHE_DIR" in texts[1]
@@ -175,7 +175,7 @@ def test_data_that_are_missing_are_notes_with_the_command(here, monkeypatch):
     assert len(notes) == len(data.names()) and not only("FIX", machine.check_data)
     assert all(f"`python -m lulc_utils data fetch {n}`" in text for n, text in zip(data.names(), notes, strict=True))
     monkeypatch.setenv("LULC_OFFLINE", "1")
-    assert all("LULC_OFFLINE forbids to fetch it; unset it" in text for text in only("NOTE", machine.check_data))
+    assert all("LULC_OFFLINE forbids fetching it; unset it" in text for text in only("NOTE", machine.check_data))
 
 
 def test_data_that_are_here(here, monkeypatch):
@@ -190,7 +190,7 @@ def test_a_mirror_that_does_not_exist(here, monkeypatch):
     for good in (str(here), "https://example.org/mirror"):
         monkeypatch.setenv("LULC_DATA_MIRROR", good)
         assert not only("FIX", machine.check_data)
-        assert "real data come from a mirror (LULC_DATA_MIRROR)" in only("OK", machine.check_data)
+        assert "real data comes from a mirror (LULC_DATA_MIRROR)" in only("OK", machine.check_data)
 
 
 def test_the_fingerprint_is_that_of_the_weights_in_this_package():

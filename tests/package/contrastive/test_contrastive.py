@@ -55,7 +55,7 @@ def test_weights_come_back_from_disk(tmp_path):
     with pytest.raises(ValueError, match="not a complete safetensors"):
         unet.load(path)
     save_file({"a": torch.ones(1)}, tmp_path / "other.safetensors")
-    with pytest.raises(ValueError, match="no weights of a U-Net"):
+    with pytest.raises(ValueError, match="does not hold the weights of a U-Net"):
         unet.load(tmp_path / "other.safetensors")
 
 
@@ -233,7 +233,7 @@ def test_a_checkpoint_of_other_images_or_settings_is_refused(tmp_path):
     images, _ = field()
     saving = Saving(tmp_path / "c")
     pretrain(images, saving, points=8, steps=2)
-    with pytest.raises(ValueError, match="another tau;"):
+    with pytest.raises(ValueError, match="a different tau;"):
         pretrain(images, saving, points=8, steps=2, tau=0.2)
     with pytest.raises(ValueError, match="another .*mean"):
         pretrain(images * 2, saving, points=8, steps=2)

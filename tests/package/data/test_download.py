@@ -192,7 +192,7 @@ def test_a_second_process_waits_for_the_first(tiny):
     while not data.leftovers("tiny") and time.time() < deadline:
         time.sleep(0.02)
     second = child(tiny, "fetch", "tiny")
-    assert any("Another process fetches 'tiny'" in line for line in second.stderr)
+    assert any("Another process is fetching 'tiny'" in line for line in second.stderr)
     assert second.poll() is None
     tiny.release.set()
     assert [process.wait(20) for process in (first, second)] == [0, 0]

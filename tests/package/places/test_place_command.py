@@ -37,10 +37,10 @@ def test_files_and_folders_are_places_too(server, tmp_path):
     write(tmp_path / "c.tif", np.ones((64, 64), np.uint8), 32632, (5e5, 5e6), 10)
     with pytest.raises(ValueError, match="a.tif and c.tif do not have the same bands"):
         places.open_place(str(tmp_path))
-    with pytest.raises(FileNotFoundError, match="no file or folder 'Atlantis', and it is no box with dates"):
+    with pytest.raises(FileNotFoundError, match="no file or folder 'Atlantis', and it is not a box with dates"):
         places.open_place("Atlantis")
     (tmp_path / "empty").mkdir()
-    with pytest.raises(ValueError, match="holds no GeoTIFF"):
+    with pytest.raises(ValueError, match="contains no GeoTIFF"):
         places.open_place(str(tmp_path / "empty"))
     with pytest.raises(ValueError, match="Dates look like"):
         places.open_place("9 45 9.1 45.1 summer")

@@ -110,7 +110,7 @@ def test_interrupted_run_equals_unbroken_run_bit_for_bit(tmp_path, stop_at):
 def test_a_checkpoint_that_does_not_fit_is_refused_in_one_sentence(tmp_path):
     saving = Saving(tmp_path / "c")
     train(Settings(), saving, about={"images": 3})
-    with pytest.raises(ValueError, match="another lr, images; use the same settings"):
+    with pytest.raises(ValueError, match="a different lr, images; use the same settings"):
         train(Settings(lr=0.2), saving, about={"images": 4})
     content = torch.load(saving.checkpoint, weights_only=True)
     del content["parts"]["center"]
