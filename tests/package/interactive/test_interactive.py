@@ -154,10 +154,10 @@ BAD = [
     (lambda s, f: swiped(s, s.labels.astype(float), caption="x"), "which are whole, not float64"),
     (lambda s, f: swiped(s, s.labels + np.uint8(90), caption="x"), "outside the 7 classes"),
     (lambda s, f: shifted({"a": s}, [f, f], (0, 0), caption="x"), "1 scenes but 2 features"),
-    (lambda s, f: shifted({"a": s}, [f], (0, 0), caption="x", shifts={"p": (1, 2)}), "'p' are 2"),
+    (lambda s, f: shifted({"a": s}, [f], (0, 0), caption="x", shifts={"p": (1, 2)}), "2 shifts 'p'"),
     (lambda s, f: shifted({"a": s, "b": s}, [f, f[..., :3]], (0, 0), caption="x"), "same number"),
     (lambda s, f: interactive.season_latitude("Mars", caption="x"), "no simulated region 'Mars'"),
-    (lambda s, f: interactive.season_latitude(caption="x", latitudes=(48, 36)), "must be at least two, in ascending order"),
+    (lambda s, f: interactive.season_latitude(caption="x", latitudes=(48, 36)), "in ascending order"),
     (lambda s, f: interactive.season_latitude(caption="x", start=(131, 47)), "must be one of the days"),
     (lambda s, f: seasons.season_table(EUROPE, (48,), (1,), seeds=1, size=16), "give more seeds"),
 ]
