@@ -46,7 +46,7 @@ def test_all_is_well_here(here, capsys):
 
 def test_it_explains_itself():
     done = subprocess.run([sys.executable, "-m", "lulc_utils", "doctor", "--help"], capture_output=True, text=True)
-    assert done.returncode == 0 and "fit" in done.stdout
+    assert done.returncode == 0 and "ready for the book" in done.stdout
 
 
 def test_something_to_fix_is_counted_and_exits_with_1(here, monkeypatch, capsys):
@@ -167,7 +167,7 @@ def test_a_full_disk(here, monkeypatch):
     monkeypatch.setattr(machine.shutil, "disk_usage", lambda path: namedtuple("Usage", "free")(1_000_000))
     (text,) = only("FIX", machine.check_folders)
     total = sum(data.about(name)["bytes"] for name in data.names()) / 1e6
-    assert "has 1 MB free" in text and f"take {total:.0f} MB" in text and "another disk" in text
+    assert "has 1 MB free" in text and f"need {total:.0f} MB" in text and "another disk" in text
 
 
 def test_data_that_are_missing_are_notes_with_the_command(here, monkeypatch):

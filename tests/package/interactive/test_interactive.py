@@ -151,7 +151,7 @@ BAD = [
     (lambda s, f: explore(s, f, caption="x", patch=(16, 0)), "There is no patch in row 16"),
     (lambda s, f: explore(s, f, caption=" "), "needs a caption"),
     (lambda s, f: swiped(s, s.labels[1:], caption="x"), "must cover the same pixels"),
-    (lambda s, f: swiped(s, s.labels.astype(float), caption="x"), "which are whole, not float64"),
+    (lambda s, f: swiped(s, s.labels.astype(float), caption="x"), "which are integers, not float64"),
     (lambda s, f: swiped(s, s.labels + np.uint8(90), caption="x"), "outside the 7 classes"),
     (lambda s, f: shifted({"a": s}, [f, f], (0, 0), caption="x"), "1 scenes but 2 features"),
     (lambda s, f: shifted({"a": s}, [f], (0, 0), caption="x", shifts={"p": (1, 2)}), "2 shifts 'p'"),

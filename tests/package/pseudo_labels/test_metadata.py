@@ -78,7 +78,7 @@ def test_fourier_width_and_what_a_higher_frequency_does(frequencies):
 
 
 def test_frequencies_must_be_positive():
-    with pytest.raises(ValueError, match="at least one"):
+    with pytest.raises(ValueError, match="at least 1"):
         sphere_fourier([0], [0], [1], frequencies=0)
 
 

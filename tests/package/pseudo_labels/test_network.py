@@ -108,7 +108,7 @@ def test_a_network_refuses_what_it_was_not_made_for():
     with pytest.raises(ValueError, match="takes no metadata"):
         pl.MetadataTransformer((5,), 2, **SMALL)(x, torch.zeros(2, 5))
     teacher = pl.MetadataTransformer((5,), 2, (3, 2), **SMALL)
-    with pytest.raises(ValueError, match=r"takes metadata; give it, with NaN \(metadata.unknown\)"):
+    with pytest.raises(ValueError, match=r"takes metadata; pass it, with NaN \(metadata.unknown\)"):
         teacher(x)
     with pytest.raises(ValueError, match="takes 5 columns"):
         teacher(x, torch.zeros(2, 4))
