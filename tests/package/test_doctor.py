@@ -46,7 +46,7 @@ def test_all_is_well_here(here, capsys):
 
 def test_it_explains_itself():
     done = subprocess.run([sys.executable, "-m", "lulc_utils", "doctor", "--help"], capture_output=True, text=True)
-    assert done.returncode == 0 and "ready for the book" in done.stdout
+    assert done.returncode == 0 and "fix what is wrong" in done.stdout
 
 
 def test_something_to_fix_is_counted_and_exits_with_1(here, monkeypatch, capsys):
