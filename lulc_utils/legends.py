@@ -78,6 +78,7 @@ WORLDCOVER_CLASSES = legend({
     "snow and ice": "snow", "water": "water", "wetland": "wetland", "mangroves": "mangroves",
     "moss and lichen": "moss",
 })  # fmt: skip
+WORLDCOVER_NUMBERS = (10, 20, 30, 40, 50, 60, 70, 80, 90, 95, 100)  # in its files, in the order of the classes
 US_CLASSES = legend({
     "trees": "trees", "grass": "grass", "crops": "crops", "shrub": "shrubs", "built": "built", "bare": "bare",
 })  # fmt: skip
@@ -86,3 +87,7 @@ EUROSAT_CLASSES = legend({
     "industrial": "industry", "pasture": "grass", "permanent crop": "other crops", "residential": "built",
     "river": "wetland", "sea or lake": "water",
 })  # fmt: skip
+VEGETATION_CLASSES = legend({"other": "moss", "vegetation": "trees"})
+BUILDING_CLASSES = legend({"other": "moss", "building": "built"})
+WATER_CLASSES = legend({"other": "moss", "water": "water"})
+CROP_CLASSES = legend({"other": "moss", "crop": "crops"})

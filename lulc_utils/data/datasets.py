@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +27,7 @@ DUBAI_COLORS = {
     "#000000": UNLABELLED,  # 0.56 % of the pixels, not in the legend that comes with the data
 }
 
+RGB = ("red", "green", "blue")
 SATCLIP_PLAIN = ("25630", "74721", "752389")  # without texture: their bands vary by less than a view's noise
 
 
@@ -47,7 +49,7 @@ def dubai(tiles: Iterable[int] | None = None, *, progress: bool = True) -> list[
         Scene(
             name=f"tile {tile} part {part:03d}",
             pixels=read_rgb(folder / image),
-            bands=("red", "green", "blue"),
+            bands=RGB,
             source=f"Dubai (MBRSC), tile {tile} part {part:03d}",
             labels=labels_from_colors(read_rgb(folder / mask), DUBAI_COLORS),
             classes=DUBAI_CLASSES,
@@ -81,14 +83,21 @@ def satclip(usable: bool = True, *, progress: bool = True) -> list[Scene]:
     return [sentinel.satclip_scene(folder / name) for name in kept]
 
 
-def read_rgb(path: Path) -> np.ndarray:
-    """(3, rows, cols) uint8 of a JPEG or PNG; a palette is expanded."""
+@contextmanager
+def picture(path: Path) -> Iterator[rasterio.DatasetReader]:
+    """An image that has no place on Earth, opened without the warning that it has none."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", NotGeoreferencedWarning)  # pictures: they have no place on Earth
+        warnings.simplefilter("ignore", NotGeoreferencedWarning)
         with rasterio.open(path) as source:
-            if source.count >= 3:
-                return source.read((1, 2, 3))
-            colors = np.zeros((256, 3), np.uint8)
-            for index, color in source.colormap(1).items():
-                colors[index] = color[:3]
-            return np.ascontiguousarray(colors[source.read(1)].transpose(2, 0, 1))  # [3, rows, cols]
+            yield source
+
+
+def read_rgb(path: Path) -> np.ndarray:
+    """(3, rows, cols) uint8 of a JPEG, PNG or TIFF; a palette is expanded."""
+    with picture(path) as source:
+        if source.count >= 3:
+            return source.read((1, 2, 3))
+        colors = np.zeros((256, 3), np.uint8)
+        for index, color in source.colormap(1).items():
+            colors[index] = color[:3]
+        return np.ascontiguousarray(colors[source.read(1)].transpose(2, 0, 1))  # [3, rows, cols]

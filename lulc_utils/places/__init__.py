@@ -20,7 +20,7 @@ scenes       the whole place
 web          what may be opened, and how long to wait for a server
 """
 
-from lulc_utils.legends import WORLDCOVER_CLASSES
+from lulc_utils.legends import WORLDCOVER_CLASSES, WORLDCOVER_NUMBERS
 from lulc_utils.places.box import around, parse_bbox
 from lulc_utils.places.choose import choose
 from lulc_utils.places.command import add_options, run
@@ -28,7 +28,7 @@ from lulc_utils.places.read import ASSETS, Grid
 from lulc_utils.places.reflectance import scale_and_offset
 from lulc_utils.places.scenes import open_place, place
 from lulc_utils.places.search import CATALOGUE, COLLECTION, search
-from lulc_utils.places.worldcover import WORLDCOVER, WORLDCOVER_NUMBERS, worldcover_tiles
+from lulc_utils.places.worldcover import WORLDCOVER, worldcover_tiles
 
 __all__ = [
     "ASSETS",

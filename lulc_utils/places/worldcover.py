@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from lulc_utils.legends import WORLDCOVER_CLASSES
+from lulc_utils.legends import WORLDCOVER_CLASSES, WORLDCOVER_NUMBERS
 from lulc_utils.places.box import checked_bbox
 from lulc_utils.places.read import Grid
 from lulc_utils.scene import UNLABELLED
@@ -18,7 +18,6 @@ WORLDCOVER = (
     "ESA_WorldCover_10m_{year}_{version}_{tile}_Map.tif"
 )
 WORLDCOVER_VERSIONS = {2020: "v100", 2021: "v200"}  # two algorithms: their difference is not change
-WORLDCOVER_NUMBERS = (10, 20, 30, 40, 50, 60, 70, 80, 90, 95, 100)  # numbers in the file, in the order of the classes
 
 
 def worldcover_tiles(bbox: Sequence[float]) -> list[str]:

@@ -70,7 +70,7 @@ def test_what_must_never_be_trained_on_or_touched_is_not_named():
     for name, words in {
         "uc-merced": ("0 to 69 may be used for training without labels", "86 to 99 are kept"),
         "urban-trees": ("may be used for training without labels", "Palm Springs", "kept back and never touched"),
-        "buildings": ("Neither place may be used for training",),
+        "buildings": ("a backbone must never be trained on them",),
     }.items():
         assert all(word in data.about(name)["about"] for word in words)
 
