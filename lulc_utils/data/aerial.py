@@ -22,7 +22,7 @@ UC_MERCED_KINDS = (
     "freeway", "golf course", "harbor", "intersection", "medium residential", "mobile home park", "overpass",
     "parking lot", "river", "runway", "sparse residential", "storage tanks", "tennis court",
 )  # fmt: skip
-UC_MERCED_METRES = 0.3  # per pixel, as its authors say; the files do not know it
+UC_MERCED_METERS = 0.3  # per pixel, as its authors say; the files do not know it
 CITIES_TO_FIT = ("chico", "claremont", "riverside")
 CITIES_TO_SCORE = ("eureka", "bishop", "long_beach")
 VEGETATION = 0.2  # lowest NDVI of vegetation
@@ -40,7 +40,7 @@ def uc_merced(numbers: Iterable[int] = range(70, 86), *, progress: bool = True) 
     numbers  70 to 85, which are for scoring. Of the hundred of a kind 0 to 69 may be used for training without labels
              (they are not here) and 86 to 99 are nobody's. Neighbours can come from one photograph: leave a gap
 
-    Pixels are (3, 256, 256) uint8, a few scenes are some pixels smaller, 0.3 m (UC_MERCED_METRES); there is no place,
+    Pixels are (3, 256, 256) uint8, a few scenes are some pixels smaller, 0.3 m (UC_MERCED_METERS); there is no place,
     no date and no label of a pixel. **`group` is the kind of the scene**, which a model has to answer; do not split by
     it. Public domain imagery of the USGS, meant for research (Yang and Newsam 2010). ValueError for another number,
     DataUnavailable when files are missing.
