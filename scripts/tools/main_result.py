@@ -41,11 +41,11 @@ def _labels(r: dict) -> str:
 
 
 def _metadata(r: dict) -> str:
-    """Chapter 4: on the other hemisphere, metadata for nobody, the teacher only, or also at test time."""
+    """Chapter 4: in the other hemisphere, metadata for nobody, the teacher only, or also at test time."""
     names = ("image only", "metadata teacher", "image + metadata")
     nobody, teacher, both = (r["this run"][name]["other hemisphere"] for name in names)
     return (
-        f"class accuracy on the other hemisphere {nobody:.2f} image only, {teacher:.2f} metadata for the teacher, "
+        f"class accuracy in the other hemisphere {nobody:.2f} image only, {teacher:.2f} metadata for the teacher, "
         f"{both:.2f} also at test time, simulated"
     )
 
