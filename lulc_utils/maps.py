@@ -148,18 +148,20 @@ def _place(scene: Scene) -> tuple[str, tuple[float, ...], list[list[float]]]:
     return crs, area, [[float(south), float(west)], [float(north), float(east)]]
 
 
-def _image(scene: Scene, pixels: int):
+def _image(scene: Scene, pixels: int) -> folium.raster_layers.ImageOverlay:
     picture = np.dstack([rgb(scene), np.where(scene.valid, 255, 0).astype(np.uint8)])
     return _overlay(scene, picture, "image", 1.0, pixels, Resampling.average)
 
 
-def _labels(scene: Scene, name: str, opacity: float, pixels: int, **options):
+def _labels(scene: Scene, name: str, opacity: float, pixels: int, **options) -> folium.raster_layers.ImageOverlay:
     known = np.where(scene.labels == UNLABELLED, 0, 255).astype(np.uint8)
     colors = np.dstack([class_map(scene.labels, scene.classes), known])
     return _overlay(scene, colors, name, opacity, pixels, Resampling.nearest, **options)
 
 
-def _overlay(scene: Scene, picture: np.ndarray, name: str, opacity: float, pixels: int, resampling, **options):
+def _overlay(
+    scene: Scene, picture: np.ndarray, name: str, opacity: float, pixels: int, resampling: Resampling, **options
+) -> folium.raster_layers.ImageOverlay:
     """Warp a (rows, cols, 4) picture to the map's projection and wrap it as a layer."""
     crs, area, corners = _place(scene)
     scale = pixels / max(area[2] - area[0], area[3] - area[1])

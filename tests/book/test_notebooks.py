@@ -160,6 +160,14 @@ def test_citations_exist_and_cell_ids_are_unique(path):
     assert len(set(ids)) == len(ids)
 
 
+@each_chapter
+def test_a_chapter_saves_its_numbers_with_a_headline(path):
+    calls = [n for c in cells(path, "code")[1:] for n in ast.walk(ast.parse(source(c))) if isinstance(n, ast.Call)]
+    (saved,) = [call for call in calls if ast.unparse(call.func) == "results.save"]
+    names = [ast.unparse(argument) for argument in saved.args]
+    assert names[:2] == ["results_file", f"'{path.stem}'"] and len(names) + len(saved.keywords) == 4
+
+
 def test_links_are_stamped_from_the_configuration():
     assert subprocess.run([sys.executable, str(ROOT / "scripts" / "tools" / "stamp.py"), "--check"]).returncode == 0
     old = "https://colab.research.google.com/github/some/fork/blob/dev/notebooks/x.ipynb git+https://github.com/a/b@v1"
