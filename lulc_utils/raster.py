@@ -10,17 +10,19 @@ from __future__ import annotations
 import datetime
 import json
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
 import rasterio
-from rasterio.errors import RasterioIOError
+from rasterio.enums import MaskFlags
 from rasterio.io import DatasetReader
 from rasterio.windows import Window
 from rasterio.windows import transform as window_transform
 
-from lulc_utils.files import check_readable, check_target, complete_or_absent
+from lulc_utils import ground
+from lulc_utils.files import check_target, complete_or_absent
+from lulc_utils.reading import masked_bands, measured, opened, plain_bands, read_labels, whole_window
 from lulc_utils.scene import UNLABELLED, LandCover, Scene
 
 TAG = "LULC_SCENE"  # one TIFF tag with everything GeoTIFF has no place for, as JSON
@@ -67,12 +69,15 @@ def _write(
     profile = {"driver": "GTiff", "dtype": array.dtype, "count": len(array), "nodata": nodata}
     profile |= {"height": scene.height, "width": scene.width, "crs": scene.crs, "transform": scene.transform}
     profile |= {"compress": "deflate", "tiled": min(array.shape[1:]) >= 256, "photometric": "minisblack"}
-    with rasterio.open(path, "w", **{k: v for k, v in profile.items() if v is not None}) as file:
+    profile = {k: v for k, v in profile.items() if v is not None}
+    with rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True), rasterio.open(path, "w", **profile) as file:
         if classes:
             file.write_colormap(1, {i: _rgba(c.color) for i, c in enumerate(classes)})
         file.write(array)
         file.descriptions = names
         file.update_tags(**{TAG: json.dumps(tag)})
+        if scene.measured is not None and not classes:
+            file.write_mask(scene.measured)
 
 
 def _rgba(color: str) -> tuple[int, int, int, int]:
@@ -90,49 +95,84 @@ def read_scene(
 ) -> Scene:
     """Read a raster that GDAL knows (GeoTIFF, COG, JPEG, PNG) as a Scene.
 
-    bands        names to read, in this order; all when None. Unnamed bands are called "band 1", "band 2", ...
-    window       part to read, in pixels; all when None. Only these pixels leave the disk.
+    bands        names to read, in this order; all when None. Unnamed bands are called "band 1", "band 2", ...; an
+                 alpha band is a mask, and no band.
+    window       part to read, in pixels; all when None. Only these pixels leave the disk. The edges of a window from
+                 coordinates are moved to the nearest pixels.
     labels       the mask's path; when None, `labels_path(path)` is read if it exists.
     classes      legend of the mask when the file does not carry one itself.
     require_crs  refuse an image that has no place on Earth.
 
     FileNotFoundError, or ValueError for a file that is no raster, unexpected bands, a missing CRS, a window
-    outside the image, a mask of another size, or an image in which nothing was measured.
+    outside the image, a mask of another size or place or with numbers beyond the legend, or an image in which nothing
+    was measured.
     """
     with opened(path) as file:
-        names = tuple(d or f"band {i}" for i, d in enumerate(file.descriptions, 1))
-        part = _window_inside(file, window, path)
-        if require_crs and file.crs is None:
-            raise ValueError(
-                f"{path} has no coordinate reference system; assign one first (for example with "
-                "`rio edit-info --crs EPSG:32633`)."
-            )
-        missing = [b for b in bands or () if b not in names]
-        if missing:
-            raise ValueError(f"{path} has no band {', '.join(missing)}; it has {', '.join(names)}.")
-        bands = tuple(bands or names)
+        part = whole_window(file, window, path)
+        if require_crs:
+            _check_crs(file, path)
+        numbers, names = _numbers(file, path, bands)
         tag = json.loads(file.tags().get(TAG, "{}"))
+        classes = tuple(LandCover(*c) for c in tag.get("classes", ())) or tuple(classes)
+        labels = labels or (labels_path(path) if labels_path(path).exists() else None)
+        pixels = file.read(numbers, window=part)
         scene = Scene(
             name=tag.get("name", Path(path).stem),
-            pixels=file.read([names.index(b) + 1 for b in bands], window=part),
-            bands=bands,
+            pixels=pixels,
+            bands=names,
             source=tag.get("source", Path(path).name),
+            labels=labels and read_labels(labels, file, part, len(classes)),
+            classes=classes,
             transform=None if file.transform.is_identity else window_transform(part, file.transform),
             crs=file.crs,
             date=tag.get("date") and datetime.date.fromisoformat(tag["date"]),
-            nodata=file.nodata,
             group=tag.get("group", ""),
-            **_read_labels(path, labels, part, (file.height, file.width), classes, tag),
+            **_nodata(file, numbers, part, pixels),
         )
     if not scene.valid.any():
         raise ValueError(f"{path} holds only nodata in the part that was asked for; there is nothing to map.")
     return scene
 
 
+def _check_crs(file: DatasetReader, path: str | Path) -> None:
+    if file.crs is None:
+        raise ValueError(
+            f"{path} has no coordinate reference system; assign one first (for example with "
+            "`rio edit-info --crs EPSG:32633`)."
+        )
+
+
+def _numbers(file: DatasetReader, path: str | Path, bands: Sequence[str] | None) -> tuple[list[int], tuple[str, ...]]:
+    """GDAL's numbers and the names of the bands to read; an alpha band is a mask, and no band."""
+    plain = plain_bands(file)
+    names = [file.descriptions[i - 1] or f"band {i}" for i in plain]
+    if not bands:
+        return plain, tuple(names)
+    if missing := [b for b in bands if b not in names]:
+        raise ValueError(f"{path} has no band {', '.join(missing)}; it has {', '.join(names)}.")
+    return [plain[names.index(b)] for b in bands], tuple(bands)
+
+
+def _nodata(file: DatasetReader, numbers: list[int], part: Window, pixels: np.ndarray) -> dict:
+    """What a Scene knows of empty pixels: one nodata value for all bands and, if there is more to know, a mask."""
+    values = {str(file.nodatavals[i - 1]): file.nodatavals[i - 1] for i in numbers}  # by text, as NaN is not NaN
+    kinds = {kind for i in masked_bands(file, numbers) for kind in file.mask_flag_enums[i - 1]}
+    nodata = values.popitem()[1] if len(values) == 1 else None
+    simple = not values and kinds <= {MaskFlags.nodata} and len(plain_bands(file)) == file.count
+    return {"nodata": nodata, "measured": None if simple else measured(file, numbers, part, pixels)}
+
+
 def read_classes(path: str | Path, window: Window | None = None) -> np.ndarray:
     """The classes of a map, its first band, [rows, cols]; FileNotFoundError or ValueError as for `read_scene`."""
     with opened(path) as file:
-        return file.read(1, window=window)
+        return file.read(1, window=whole_window(file, window, path))
+
+
+def pixel_hectares(path: str | Path) -> np.ndarray:
+    """Area of every pixel on the Earth's ellipsoid in hectares, [rows, cols]; ValueError without a place on Earth."""
+    with opened(path) as file:
+        _check_crs(file, path)
+        return ground.pixel_hectares(file.crs, file.transform, file.shape)
 
 
 def middle_window(path: str | Path, height: int, width: int, block: int = 1) -> Window:
@@ -140,58 +180,6 @@ def middle_window(path: str | Path, height: int, width: int, block: int = 1) -> 
     with opened(path) as file:
         rows, cols = (min(n, size) // block * block for n, size in ((height, file.height), (width, file.width)))
         return Window((file.width - cols) // 2, (file.height - rows) // 2, cols, rows)
-
-
-def _read_labels(
-    path: str | Path,
-    labels: str | Path | None,
-    part: Window,
-    shape: tuple[int, int],
-    classes: Sequence[LandCover],
-    tag: dict,
-) -> dict:
-    classes = tuple(LandCover(*c) for c in tag.get("classes", ())) or tuple(classes)
-    file = labels or (labels_path(path) if labels_path(path).exists() else None)
-    if file is None:
-        return {"classes": classes}
-    with opened(file) as mask:
-        if (mask.height, mask.width) != shape:
-            raise ValueError(
-                f"The mask {file} is {mask.height} x {mask.width} pixels but the image {path} is "
-                f"{shape[0]} x {shape[1]}; they must cover the same pixels."
-            )
-        if mask.count != 1:
-            raise ValueError(f"The mask {file} has {mask.count} bands; a mask of class numbers has one.")
-        return {"labels": mask.read(1, window=part).astype(np.uint8), "classes": classes}
-
-
-@contextmanager
-def opened(path: str | Path) -> Iterator[DatasetReader]:
-    """A raster open for reading: a file, a URL or whatever else GDAL reads. FileNotFoundError, ValueError."""
-    remote = "://" in str(path) or str(path).startswith("/vsi")
-    if not remote and not Path(path).is_dir():  # some formats are folders
-        check_readable(path)
-    try:
-        with rasterio.open(path) as file:
-            yield file
-    except RasterioIOError as error:
-        raise ValueError(f"{path} cannot be read as a raster ({reason(error)}); is it complete?") from error
-
-
-def reason(error: BaseException) -> str:
-    """What went wrong in the first place, in one line: rasterio often only says "see previous exception"."""
-    while error.__cause__ is not None:
-        error = error.__cause__
-    return " ".join(str(error).split())
-
-
-def _window_inside(file: DatasetReader, window: Window | None, path: str | Path) -> Window:
-    if window is None:
-        return Window(0, 0, file.width, file.height)
-    right, bottom = window.col_off + window.width, window.row_off + window.height
-    if min(window.col_off, window.row_off) < 0 or right > file.width or bottom > file.height:
-        raise ValueError(f"The window {window} reaches outside {path}, which is {file.height} x {file.width} pixels.")
-    return window
 
 
 def tiles(height: int, width: int, size: int, overlap: int = 0) -> Iterator[Window]:

@@ -9,10 +9,11 @@ from typing import NamedTuple
 
 import numpy as np
 from rasterio.crs import CRS
-from rasterio.transform import Affine, array_bounds
-from rasterio.warp import transform_bounds
+from rasterio.transform import Affine
 from rasterio.windows import Window
 from rasterio.windows import transform as window_transform
+
+from lulc_utils import ground
 
 UNLABELLED = 255  # label of a pixel that nobody has labelled; never counted in any score
 
@@ -39,6 +40,7 @@ class Scene:
     date       day of acquisition, or None when it is not known
     nodata     pixel value that means "nothing measured here", or None
     group      what a spatial split must keep together (tile, region); "" means the scene stands alone
+    measured   (rows, cols) bool: False where a mask or an alpha band says that nothing was measured; None without one
     """
 
     name: str
@@ -52,6 +54,7 @@ class Scene:
     date: datetime.date | None = None
     nodata: float | None = None
     group: str = ""
+    measured: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         if self.pixels.ndim != 3:
@@ -60,6 +63,8 @@ class Scene:
             raise ValueError(
                 f"Scene '{self.name}': {len(self.pixels)} bands of pixels but {len(self.bands)} band names."
             )
+        if self.measured is not None and self.measured.shape != self.pixels.shape[1:]:
+            raise ValueError(f"Scene '{self.name}': `measured` must be {self.pixels.shape[1:]}.")
         if self.labels is not None:
             if self.labels.shape != self.pixels.shape[1:]:
                 raise ValueError(
@@ -94,8 +99,8 @@ class Scene:
 
     @property
     def valid(self) -> np.ndarray:
-        """(rows, cols) bool: pixels in which every band was measured (not nodata, not NaN)."""
-        ok = np.ones(self.pixels.shape[1:], bool)
+        """(rows, cols) bool: pixels in which every band was measured (not nodata, not NaN, not masked)."""
+        ok = np.ones(self.pixels.shape[1:], bool) if self.measured is None else self.measured.copy()
         if np.issubdtype(self.pixels.dtype, np.floating):
             ok &= np.isfinite(self.pixels).all(0)
         if self.nodata is not None and not np.isnan(self.nodata):
@@ -118,8 +123,8 @@ class Scene:
             )
         inside = np.s_[..., row : row + height, col : col + width]
         moved = self.transform and window_transform(Window(col, row, width, height), self.transform)
-        labels = None if self.labels is None else self.labels[inside]
-        return replace(self, pixels=self.pixels[inside], labels=labels, transform=moved)
+        labels, measured = (None if a is None else a[inside] for a in (self.labels, self.measured))
+        return replace(self, pixels=self.pixels[inside], labels=labels, measured=measured, transform=moved)
 
     def middle(self, height: int, width: int | None = None) -> Scene:
         """A part of this size from the middle, square without a width; ValueError when the scene is smaller."""
@@ -127,10 +132,13 @@ class Scene:
         return self.crop((self.height - height) // 2, (self.width - width) // 2, height, width)
 
     def bounds_latlon(self) -> tuple[float, float, float, float]:
-        """(west, south, east, north) in degrees; ValueError when the scene has no place on Earth."""
+        """(west, south, east, north) in degrees; ValueError when the scene has no place on Earth.
+
+        East is above 180 where the scene crosses that line.
+        """
         if self.crs is None or self.transform is None:
             raise ValueError(f"Scene '{self.name}' has no coordinate reference system, so it cannot be put on a map.")
-        return transform_bounds(self.crs, "EPSG:4326", *array_bounds(self.height, self.width, self.transform))
+        return ground.bounds(self.crs, self.transform, self.pixels.shape[1:])
 
 
 def group_of(scene: Scene) -> str:
@@ -143,7 +151,9 @@ def mosaic(parts: Sequence[Scene], columns: int) -> Scene:
     rows = [parts[i : i + columns] for i in range(0, len(parts), columns)]
     pixels = np.block([[s.pixels for s in row] for row in rows])
     labels = None if parts[0].labels is None else np.block([[s.labels for s in row] for row in rows])
-    return replace(parts[0], pixels=pixels, labels=labels)
+    masked = any(s.measured is not None for s in parts)
+    measured = np.block([[s.valid for s in row] for row in rows]) if masked else None
+    return replace(parts[0], pixels=pixels, labels=labels, measured=measured)
 
 
 def labels_from_colors(rgb: np.ndarray, table: dict[str, int], *, allow_other: bool = False) -> np.ndarray:

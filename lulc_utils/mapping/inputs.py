@@ -9,19 +9,24 @@ import hashlib
 import re
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from math import ceil, inf, prod, sqrt
 from pathlib import Path
 
 import numpy as np
 import rasterio
 from rasterio.crs import CRS
-from rasterio.enums import ColorInterp, MaskFlags, Resampling
-from rasterio.errors import CRSError, NotGeoreferencedWarning
+from rasterio.enums import Resampling
+from rasterio.errors import CRSError, NotGeoreferencedWarning, RasterioError
 from rasterio.io import DatasetReader
+from rasterio.transform import Affine
 from rasterio.vrt import WarpedVRT
-from rasterio.warp import calculate_default_transform
+from rasterio.warp import transform as transform_points
 from rasterio.windows import Window
+
+from lulc_utils import ground, reading
+from lulc_utils.mapping.alpha import with_alpha
 
 CACHE = 64  # MB of blocks that GDAL may keep; its default, 5 % of the machine, would look like growing memory
 
@@ -49,8 +54,11 @@ def gdal() -> Iterator[None]:
 
 
 @contextmanager
-def on_grid(file: DatasetReader, source: str, warp: Warp) -> Iterator[DatasetReader | WarpedVRT]:
-    """The raster itself or, where another grid is asked for, a view that GDAL warps as it is read."""
+def on_grid(file: DatasetReader, source: str, warp: Warp, bands: Sequence[int]) -> Iterator[DatasetReader | WarpedVRT]:
+    """The raster itself or, where another grid is asked for, a view that GDAL warps as it is read.
+
+    bands   those to be read: what was not measured in one of them does not count in the pixels around it either
+    """
     if warp.resampling not in Resampling.__members__:
         raise ValueError(
             f"There is no resampling '{warp.resampling}'; choose 'nearest', 'bilinear', 'cubic' or 'average'."
@@ -60,20 +68,40 @@ def on_grid(file: DatasetReader, source: str, warp: Warp) -> Iterator[DatasetRea
         return
     if file.crs is None:
         raise ValueError(f"{source} has no coordinate reference system, so it cannot be warped; assign one first.")
-    if warp.resolution is not None and not warp.resolution > 0:
-        raise ValueError(f"The resolution must be above 0, not {warp.resolution}.")
-    target = file.crs if warp.crs is None else _reference_system(warp.crs)
-    transform, width, height = calculate_default_transform(
-        file.crs, target, file.width, file.height, *file.bounds, resolution=warp.resolution
-    )
-    if target == file.crs and (height, width) == file.shape and transform.almost_equals(file.transform):
+    grid = _grid(file, source, warp)
+    same = grid["crs"] == file.crs and (grid["height"], grid["width"]) == file.shape
+    if same and grid["transform"].almost_equals(file.transform):
         yield file
         return
-    masked = file.nodata is not None or ColorInterp.alpha in file.colorinterp
-    grid = {"crs": target, "transform": transform, "width": width, "height": height}
-    # without nodata, an alpha band tells apart what the source does not reach
-    with WarpedVRT(file, **grid, resampling=Resampling[warp.resampling], add_alpha=not masked) as view:
-        yield view
+    # an alpha band of the view tells apart what was not measured, and what the source does not reach
+    masked = len(reading.plain_bands(file)) < file.count or bool(reading.masked_bands(file, bands))
+    with rasterio.open(with_alpha(file, bands)) if masked else nullcontext(file) as whole:
+        options = {"resampling": Resampling[warp.resampling], "add_alpha": not masked}
+        with WarpedVRT(whole, **grid, **options) as view:
+            yield view
+
+
+def _grid(file: DatasetReader, source: str, warp: Warp) -> dict:
+    """Reference system, transform, width and height of the view; ValueError when there can be none."""
+    resolution = warp.resolution
+    if resolution is not None and not 0 < resolution < inf:
+        raise ValueError(f"The resolution must be above 0, not {resolution}.")
+    target = file.crs if warp.crs is None else _reference_system(warp.crs)
+    try:
+        with WarpedVRT(file, crs=target) as view:  # GDAL's choice, which knows all four corners
+            size, transform = (view.width, view.height), view.transform
+    except RasterioError as error:
+        raise ValueError(f"{source} cannot be warped to {target} ({error}); choose another system.") from error
+    if resolution is not None:
+        extent = size[0] * transform.a, -size[1] * transform.e
+        if resolution > max(extent):
+            raise ValueError(
+                f"A pixel of resolution={resolution:g} is larger than {source}: the number is in units of {target} "
+                f"({target.units_factor[0]}), in which the raster is {extent[0]:g} wide and {extent[1]:g} high."
+            )
+        size = tuple(ceil(length / resolution) for length in extent)
+        transform = Affine(resolution, 0, transform.c, 0, -resolution, transform.f)
+    return {"crs": target, "transform": transform, "width": size[0], "height": size[1]}
 
 
 def _reference_system(crs: str | CRS) -> CRS:
@@ -88,15 +116,6 @@ def grid_of(view: DatasetReader | WarpedVRT) -> list:
     return [view.height, view.width, view.crs and view.crs.to_wkt(), list(view.transform)[:6]]
 
 
-def valid_pixels(view: DatasetReader | WarpedVRT, bands: list[int], window: Window, pixels: np.ndarray) -> np.ndarray:
-    """[h, w] bool: every band measured, by nodata, alpha, mask file or NaN. pixels: those of the window, [C, h, w]."""
-    if all(MaskFlags.all_valid in view.mask_flag_enums[b - 1] for b in bands):
-        valid = np.ones(pixels.shape[1:], bool)
-    else:
-        valid = (view.read_masks(bands, window=window) > 0).all(0)
-    return valid & np.isfinite(pixels).all(0) if pixels.dtype.kind == "f" else valid
-
-
 # ------------------------------------------------------------------------------------- what a model can do with it
 
 
@@ -108,7 +127,7 @@ def band_numbers(
     The bands of a raster without any names are taken in their order, if there are as many as the model wants.
     ValueError when there are no such bands, or another number than the model takes.
     """
-    names, plain = _band_names(file), [i for i, kind in enumerate(file.colorinterp, 1) if kind != ColorInterp.alpha]
+    names, plain = _band_names(file), reading.plain_bands(file)
     if asked is None and wanted is None:
         return _real_numbers(file, source, plain)
     request = list(wanted if asked is None else asked)
@@ -138,16 +157,34 @@ def _real_numbers(file: DatasetReader, source: str, bands: list[int]) -> list[in
     return bands
 
 
-def check_resolution(file: DatasetReader, source: str, asked: float | None, wanted: float | None) -> None:
-    """ValueError when the model was trained at another resolution: at 10 m it sees nothing it knows from 0.5 m."""
-    if asked is not None or wanted is None or file.crs is None or not file.crs.is_projected:
+def check_resolution(file: DatasetReader, source: str, warp: Warp, wanted: float | None) -> None:
+    """ValueError when the model was trained at another resolution: at 10 m it sees nothing it knows from 0.5 m.
+
+    wanted   metres on the ground; a resolution that is asked for is taken as it is
+    """
+    if warp.resolution is not None or wanted is None or not (file.crs and ground.on_earth(file.crs)):
         return
-    have = abs(file.res[0]) * file.crs.linear_units_factor[1]
-    if not 0.8 <= have / wanted <= 1.25:
+    across, down = ground.pixel_metres(file.crs, file.transform, file.shape)
+    if not 0.8 <= sqrt(across * down) / wanted <= 1.25:
+        size = f"{across:.3g}" if abs(across / down - 1) < 0.01 else f"{across:.3g} x {down:.3g}"
         raise ValueError(
-            f"{source} has pixels of {have:g} m, but the model was trained at {wanted:g} m; pass resolution={wanted:g} "
-            "to warp it, or another resolution to insist."
+            f"{source} has pixels of {size} m, but the model was trained at {wanted:g} m; pass "
+            f"{_advice(file, warp, wanted)} to warp it, or another resolution to insist."
         )
+
+
+def _advice(file: DatasetReader, warp: Warp, metres: float) -> str:
+    """The arguments that warp to pixels of so many metres, in the units of the reference system."""
+    target = file.crs if warp.crs is None else _reference_system(warp.crs)
+    lon, lat = (float(v) for v in ground.lonlat(file.crs, file.transform, file.height / 2, file.width / 2))
+    if target.is_geographic:  # no pixel is a square there
+        zone = int((lon + 180) // 6) % 60 + 1
+        return f"crs='EPSG:{(32600 if lat >= 0 else 32700) + zone}', resolution={metres:g}"
+    (x,), (y,) = transform_points("EPSG:4326", target, [lon], [lat])
+    unit = sqrt(prod(ground.pixel_metres(target, Affine(1, 0, x, 0, -1, y), (0, 0))))
+    name, nominal = target.linear_units_factor
+    unit = nominal if abs(unit / nominal - 1) < 0.01 else unit  # the scale of UTM is not worth a word
+    return f"resolution={metres / unit:g}" + ("" if name == "metre" else f" ({name})")
 
 
 # ---------------------------------------------------------------------------------------------- what a map notes

@@ -25,6 +25,7 @@ from rasterio.windows import Window
 
 from lulc_utils import __version__, files, raster
 from lulc_utils.mapping.worker import Plan
+from lulc_utils.reading import reason
 from lulc_utils.scene import UNLABELLED
 
 BLOCK = 512  # side of the tiles of the map, pixels
@@ -136,7 +137,7 @@ def _written(out: Path) -> Iterator[None]:
         yield
     except (RasterioError, OSError) as error:
         raise RuntimeError(
-            f"{out} could not be written ({raster.reason(error)}); make room or choose another folder, then run again."
+            f"{out} could not be written ({reason(error)}); make room or choose another folder, then run again."
         ) from error
 
 

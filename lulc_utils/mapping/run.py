@@ -14,13 +14,13 @@ from rasterio.io import DatasetReader
 from rasterio.vrt import WarpedVRT
 from tqdm import tqdm
 
-from lulc_utils import raster
 from lulc_utils.files import check_target
 from lulc_utils.mapping import inputs, map_file, scale, worker
 from lulc_utils.mapping.inputs import Warp
 from lulc_utils.mapping.map_file import Done
 from lulc_utils.mapping.models import Model, checked_classes
 from lulc_utils.mapping.worker import Answer, Job, Plan, Span, spans
+from lulc_utils.reading import opened
 from lulc_utils.scene import UNLABELLED, LandCover
 
 if TYPE_CHECKING:
@@ -72,10 +72,10 @@ def map_raster(
     source, out, warped = str(source), Path(out), Warp(**warp)
     check_out(out, source)
     classes = checked_classes(classes or getattr(model, "classes", None))
-    with inputs.gdal(), map_file.alone(out), raster.opened(source) as file:
+    with inputs.gdal(), map_file.alone(out), opened(source) as file:
         bands = inputs.band_numbers(file, source, bands, getattr(model, "bands", None))
-        inputs.check_resolution(file, source, warped.resolution, getattr(model, "resolution", None))
-        with inputs.on_grid(file, source, warped) as view:
+        inputs.check_resolution(file, source, warped, getattr(model, "resolution", None))
+        with inputs.on_grid(file, source, warped, bands) as view:
             plan = _plan(file, view, source, model, (warped.resampling, bands, classes, window, overlap))
             note = command or f"map_raster({source!r}, {plan.model}, {out.name!r}, {window=}, {overlap=})"
             rows, cols = spans(view.height, window, overlap), spans(view.width, window, overlap)

@@ -18,7 +18,8 @@ from rasterio.vrt import WarpedVRT
 from rasterio.windows import Window
 
 from lulc_utils import __version__, raster
-from lulc_utils.mapping.inputs import Warp, gdal, grid_of, on_grid, valid_pixels
+from lulc_utils.mapping.inputs import Warp, gdal, grid_of, on_grid
+from lulc_utils.reading import measured, opened, reason
 from lulc_utils.scene import UNLABELLED, LandCover
 
 # ------------------------------------------------------------------------------------------- windows and weights
@@ -161,7 +162,7 @@ def compute_elsewhere(job: Job, spans: tuple[Span, Span]) -> Answer:
             f"{job.source} is on this machine, but a worker cannot see it; put it in a shared folder or under an "
             "address."
         )
-    with gdal(), raster.opened(job.source) as file, on_grid(file, job.source, job.warp) as view:
+    with gdal(), opened(job.source) as file, on_grid(file, job.source, job.warp, plan.bands) as view:
         if grid_of(view) != plan.grid:
             raise ValueError(f"A worker sees another {plan.source} than this machine; they must be the same.")
         # strips that are copies: only such travel without the rest of the window and without being copied again
@@ -200,10 +201,10 @@ def _read(view: DatasetReader | WarpedVRT, plan: Plan, row: Span, col: Span) -> 
     window = Window(col.start, row.start, col.stop - col.start, row.stop - row.start)
     try:
         pixels = view.read(plan.bands, window=window)
-        return pixels, valid_pixels(view, plan.bands, window, pixels)
+        return pixels, measured(view, plan.bands, window, pixels)
     except RasterioError as error:
         raise RuntimeError(
-            f"{plan.source} could not be read at row {row.start}, column {col.start} ({raster.reason(error)}); run "
+            f"{plan.source} could not be read at row {row.start}, column {col.start} ({reason(error)}); run "
             "again to continue from there."
         ) from error
 
