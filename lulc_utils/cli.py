@@ -69,14 +69,23 @@ def exit_status(run: Callable[[], int | None], stopped: str = "Stopped.") -> int
     except BrokenPipeError:  # `data list | head`: the reader has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except UnicodeEncodeError as error:
+        return _said(f"error: {ascii(error.object)} holds bytes that are not UTF-8; rename the file.", 2)
     except WRONG_INPUT as error:
-        return _said(f"error: {error}", 2)
+        return _said(f"error: {_sentence(error)}", 2)
     except MemoryError as error:
         return _said(f"error: There is not enough memory; ask for less. {error}".strip(), 1)
     except (OSError, RuntimeError, ModuleNotFoundError) as error:
-        return _said(f"error: {error}", 1)
+        return _said(f"error: {_sentence(error)}", 1)
     except KeyboardInterrupt:
         return _said(stopped, 130)
+
+
+def _sentence(error: Exception) -> str:
+    """The error in words; the system's own errors, which nobody has put into a sentence, with the name of the file."""
+    if isinstance(error, OSError) and error.strerror and error.filename is not None:
+        return f"{str(error.filename)[:100]} cannot be used: {error.strerror.lower()}."
+    return str(error)
 
 
 def _said(text: str, status: int) -> int:

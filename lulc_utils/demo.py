@@ -25,13 +25,14 @@ import torch
 
 from lulc_utils import backbone as vits
 from lulc_utils import cluster, evaluate, mapping, maps, plot, raster, simulate
-from lulc_utils.files import complete_or_absent
+from lulc_utils.files import complete_or_absent, folder_for
 from lulc_utils.mapping import Model
 from lulc_utils.scene import Scene
 
 PATCH = 8  # pixels, of the embedded backbone
 RESOLUTION = 0.5  # metres per pixel of the simulated scenes
 FILES = ("scene.tif", "scene.labels.tif", "map.tif", "map.png", "map.html")
+LARGEST = 8192  # pixels; the simulator needs about 60 bytes for each
 FIRST_TRAINED = 10_000  # the embedded backbone has seen simulated scenes from this seed on
 
 Describe = Callable[[np.ndarray], np.ndarray]  # images [N, 3, H, W] -> features [N, h, w, D] on the grid of patches
@@ -142,12 +143,14 @@ def run(options: argparse.Namespace) -> None:
             f"All seeds used must lie in 0 to {FIRST_TRAINED - 1}, because the backbone was trained on later ones; "
             "choose another --seed or fewer --scenes."
         )
+    if o.size > LARGEST:
+        raise ValueError(f"The size must be at most {LARGEST} pixels, not {o.size}; the scene is drawn in memory.")
     if there := [name for name in FILES if (o.folder / name).exists()]:
         if not o.force:
             raise FileExistsError(f"{o.folder / there[0]} already exists; choose another folder, or --force.")
     matplotlib.use("Agg")  # works without a display
-    o.folder.mkdir(parents=True, exist_ok=True)
-    scores = make(o.folder, o.seed, o.size, o.scenes, o.groups, not o.quiet)
+    with folder_for(o.folder):
+        scores = make(o.folder, o.seed, o.size, o.scenes, o.groups, not o.quiet)
     print(f"Mapped a simulated aerial scene (seed {o.seed}) without a label of its own: {o.groups} groups of patches,")
     print(f"named by {o.scenes} other simulated scenes.\n")
     rows = [[name, s["accuracy"], s["miou"]] for name, s in scores.items()]

@@ -9,7 +9,7 @@ import re
 import stat
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 try:
@@ -50,6 +50,34 @@ def complete_or_absent(path: str | Path) -> Iterator[Path]:
     finally:
         for left in target.parent.glob(f"{glob.escape(part.name)}*"):  # GDAL writes overviews next to it
             left.unlink(missing_ok=True)
+
+
+class _Tried(Exception):
+    """Ends the block of `check_writable`."""
+
+
+def check_writable(path: str | Path) -> None:
+    """What `complete_or_absent` would raise, before the work is done; nothing is left but folders that were missing."""
+    with suppress(_Tried), complete_or_absent(path):
+        raise _Tried
+
+
+@contextmanager
+def folder_for(path: str | Path) -> Iterator[Path]:
+    """A folder to write several files into; after an error it is gone again, if it was made here and is empty.
+
+    NotADirectoryError, PermissionError, OSError: there can be no such folder, in one sentence.
+    """
+    folder = Path(path)
+    made = not _kind(folder)
+    check_writable(folder / "x")
+    try:
+        yield folder
+    except BaseException:
+        with suppress(OSError):
+            if made:
+                folder.rmdir()
+        raise
 
 
 def leftovers(path: str | Path) -> list[Path]:
@@ -145,6 +173,8 @@ def _in_words(error: Exception, path: str | Path, part: Path) -> OSError | None:
         return OSError(f"There is no space for {path}; make room or choose another folder.")
     if number == errno.ENAMETOOLONG:
         return OSError(f"The name {Path(path).name[:40]}... is too long for a file; choose a shorter one.")
+    if number == errno.ENOENT:
+        return FileNotFoundError(f"{path} cannot be made there; choose another folder.")
     if number in (errno.ENOTDIR, errno.EEXIST):
         return NotADirectoryError(f"{Path(path).parent} is a file, not a folder; choose another place for {path}.")
     return None

@@ -36,6 +36,8 @@ def opened(path: str | Path) -> Iterator[DatasetReader]:
     try:
         with rasterio.open(path) as file:
             yield file
+    except UnicodeEncodeError:
+        raise ValueError(f"The name {str(path)!a} holds bytes that are not UTF-8; rename the file.") from None
     except RasterioIOError as error:
         raise ValueError(f"{path} cannot be read as a raster ({reason(error)}); is it complete?") from error
 

@@ -52,7 +52,7 @@ class Finetuning(Checked):
     jitter: Jitter = JITTER
     probe: bool | None = None
     freeze: bool = option(False, "train only the head")
-    seed: int = option(0, "of the weights and of every batch")
+    seed: int = option(0, "of the weights and of every batch", least=0)
     precision: str = option("fp32", "bf16: autocast", choices=("fp32", "bf16"))
 
 

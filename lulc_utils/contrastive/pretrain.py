@@ -59,7 +59,7 @@ class Pretraining(Checked):
     projection: int = option(64, least=0)
     lr: float = option(3e-3, "highest learning rate", above=0)
     weight_decay: float = option(0.01, least=0)
-    seed: int = option(0, "of the weights and of every batch")
+    seed: int = option(0, "of the weights and of every batch", least=0)
     precision: str = option("fp32", "bf16: autocast", choices=("fp32", "bf16"))
 
 

@@ -160,6 +160,9 @@ def load(path: str | Path, device: str | torch.device = "cpu") -> UNet:
     weights, notes = tensors.read(path)
     if notes.get("format") != FORMAT:
         raise ValueError(f"{path} does not hold the weights of a U-Net of this package.")
-    model = UNet(**json.loads(notes["shape"]))
-    model.load_state_dict(weights)
+    try:
+        model = UNet(**json.loads(notes["shape"]))
+        model.load_state_dict(weights)
+    except (KeyError, TypeError, ValueError, RuntimeError, AttributeError) as error:
+        raise ValueError(f"{path} is damaged ({type(error).__name__}): its notes and weights do not fit.") from error
     return model.to(device).eval()

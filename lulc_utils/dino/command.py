@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import csv
+import math
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
@@ -36,7 +37,12 @@ def scenes_for(data: str, n_simulated: int = 300, shares: str = "", *, progress:
     ValueError or FileNotFoundError when a part has no images.
     """
     parts = data.split("+")
-    weights = [float(number) for number in shares.split("+")] if shares else [1.0] * len(parts)
+    try:
+        weights = [float(number) for number in shares.split("+")] if shares else [1.0] * len(parts)
+    except ValueError:
+        raise ValueError(f"--shares are numbers joined by +, as in 3+1, not '{shares}'.") from None
+    if not all(0 < weight < math.inf for weight in weights):
+        raise ValueError(f"Every number of --shares must be above 0, not '{shares}'.")
     if len(weights) != len(parts):
         raise ValueError(f"--data has {len(parts)} parts, --shares {len(weights)} numbers; give one for each part.")
     material = Material([], [], [])

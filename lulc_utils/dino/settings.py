@@ -57,7 +57,7 @@ class Settings(Checked):
     center_momentum: float | None = 0.9
     last_phase: float = option(0.0, "share of the steps at the end with larger views", least=0, most=1)
     last_crop: int = option(224, "side of those views, pixels", least=16)
-    seed: int = option(0, "of the weights and of every batch")
+    seed: int = option(0, "of the weights and of every batch", least=0)
     precision: str = option("fp32", "bf16: autocast", choices=("fp32", "bf16"))
 
     def __post_init__(self) -> None:
@@ -68,6 +68,8 @@ class Settings(Checked):
         for name in sides:
             if getattr(self, name) % patch or getattr(self, name) < 2 * patch:
                 raise ValueError(f"{name} must be a multiple of the patch of {patch} pixels, two at least.")
+        if self.zoom[0] > self.zoom[1]:
+            raise ValueError(f"zoom goes from the least to the greatest, not from {self.zoom[0]} to {self.zoom[1]}.")
         if self.n_local and self.local_crop > self.crop:
             raise ValueError("Local crops cannot be larger than global ones.")
 

@@ -194,12 +194,15 @@ def load_model(
     """
     from lulc_utils import backbone as backbones
     from lulc_utils import tensors
-    from lulc_utils.stego import Head, Stego
 
     content, metadata = tensors.read(path)
     if metadata.get("format") != FORMAT:
         raise ValueError(f"{path} is no model of lulc_utils.mapping.save_model.")
-    about = json.loads(metadata["about"])
+    try:
+        about, net = _head(content, metadata)
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        kind = type(error).__name__
+        raise ValueError(f"{path} is damaged ({kind}); save it again with lulc_utils.mapping.save_model.") from error
     if backbone is None:
         if about["backbone"].startswith("random") or about["backbone"].endswith("(random weights)"):
             raise ValueError(f"{path} was trained on a random backbone, which has no file; pass backbone=...")
@@ -209,9 +212,21 @@ def load_model(
             f"{path} was trained on the backbone '{about['backbone']}' with other weights than this one's; use the "
             "weights it was trained on."
         )
-    code_dim, dim = content["head.linear.weight"].shape
-    head = Head(dim, code_dim)
-    head.load_state_dict({key[5:]: value for key, value in content.items() if key.startswith("head.")})
-    net = Stego(head.eval().requires_grad_(False).to(device), content["centres"].to(device), [])
+    net = net._replace(head=net.head.to(device), centers=net.centers.to(device))
     options = {"crf": crf, "bands": about["bands"], "resolution": about["resolution"]}
     return stego_model(net, backbone, about["classes"], content["of_cluster"].tolist(), **options)
+
+
+def _head(content: dict, metadata: dict[str, str]) -> tuple[dict, Stego]:
+    """What a file of `save_model` says of itself, and its head and centers; any error means that it is damaged."""
+    from lulc_utils.stego import Head, Stego
+
+    about = {key: json.loads(metadata["about"])[key] for key in ("backbone", "backbone hash", "bands", "resolution")}
+    about["classes"] = checked_classes(json.loads(metadata["about"])["classes"])
+    code_dim, dim = content["head.linear.weight"].shape
+    if not isinstance(about["backbone"], str) or content["centres"].shape[1] != code_dim:
+        raise ValueError("its parts do not fit")
+    content["of_cluster"].tolist()
+    head = Head(dim, code_dim)
+    head.load_state_dict({key[5:]: value for key, value in content.items() if key.startswith("head.")})
+    return about, Stego(head.eval().requires_grad_(False), content["centres"], [])

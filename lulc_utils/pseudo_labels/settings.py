@@ -43,19 +43,19 @@ class Settings(Checked):
     encoding: tuple[Encoding, ...] = (unit_sphere, season)
     injection: str = option("token", choices=INJECTIONS)
     distance: str = option("mse", choices=DISTANCES)
-    lambda_d: float = 1.0
+    lambda_d: float = option(1.0, least=0)
     strength: Strength = Strength()
-    patch: int = 8
-    dim: int = 64
-    depth: int = 3
-    heads: int = 4
+    patch: int = option(8, least=1)
+    dim: int = option(64, least=1)
+    depth: int = option(3, least=1)
+    heads: int = option(4, least=1)
     steps: int = option(500, least=1)
     batch_size: int = option(32, least=1)
     ratio: int = option(2, least=1)
-    lr: float = 1e-3
-    weight_decay: float = 0.05
+    lr: float = option(1e-3, above=0)
+    weight_decay: float = option(0.05, least=0)
     ema: float = option(0.99, least=0, most=1)
-    seed: int = 0
+    seed: int = option(0, least=0)
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -22,6 +22,8 @@ def checked_device(device: str | torch.device) -> torch.device:
         checked = torch.device(device)
     except RuntimeError:
         raise ValueError(f"There is no device '{device}'; use 'cpu' or 'cuda'.") from None
+    if checked.type not in ("cpu", "cuda", "mps"):
+        raise ValueError(f"There is no device '{device}'; use 'cpu' or 'cuda'.")
     if checked.type == "cuda" and not torch.cuda.is_available():
         raise ValueError("There is no CUDA device here; use device 'cpu'.")
     if checked.type == "cuda" and (checked.index or 0) >= torch.cuda.device_count():

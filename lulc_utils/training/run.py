@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from tqdm import tqdm
 
-from lulc_utils.files import alone, check_readable, complete_or_absent
+from lulc_utils.files import alone, check_readable, check_writable, complete_or_absent
 from lulc_utils.training.distributed import rank
 from lulc_utils.training.settings import Checked, add_options, option
 
@@ -176,6 +176,7 @@ def saving_beside(options: argparse.Namespace) -> Saving:
     out = options.out
     if out.suffix != ".safetensors":
         raise ValueError(f"Weights are written as .safetensors; call the file {out.stem}.safetensors.")
+    check_writable(out)
     return Saving(
         checkpoint=out.with_suffix(".checkpoint"),
         checkpoint_every=options.checkpoint_every,
