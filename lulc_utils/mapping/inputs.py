@@ -91,7 +91,8 @@ def _grid(file: DatasetReader, source: str, warp: Warp) -> dict:
         with WarpedVRT(file, crs=target) as view:  # GDAL's choice, which knows all four corners
             size, transform = (view.width, view.height), view.transform
     except RasterioError as error:
-        raise ValueError(f"{source} cannot be warped to {target} ({reading.reason(error)}); choose another system.") from error
+        why = reading.reason(error)
+        raise ValueError(f"{source} cannot be warped to {target} ({why}); choose another system.") from error
     if resolution is not None:
         extent = size[0] * transform.a, -size[1] * transform.e
         if resolution > max(extent):
