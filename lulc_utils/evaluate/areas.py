@@ -106,10 +106,12 @@ def allocate(pixels: np.ndarray, n: int, least: int = 50) -> np.ndarray:
 
     pixels  [K] pixels of every class on the map; no class gets more samples than it has pixels
 
-    ValueError when n is too small to give every class its least.
+    ValueError when n is too small to give every class its least, or larger than the map.
     """
     area = np.asarray(pixels, float)
     floor = np.minimum(least, area)
+    if n > area.sum():
+        raise ValueError(f"{n} samples are more than the {area.sum():.0f} pixels of the map; take fewer.")
     if n < floor.sum():
         raise ValueError(f"{n} samples cannot give each of {(area > 0).sum()} classes at least {least}; take more.")
     large = area > 0
@@ -142,29 +144,52 @@ def draw(labels: np.ndarray, per_class: np.ndarray, seed: int = 0) -> tuple[np.n
 
 
 def table(mapped: np.ndarray, reference: np.ndarray, n_classes: int) -> np.ndarray:
-    """[K, K] counts of a sample, rows by map and columns by reference; places without reference are left out."""
-    mapped, reference = np.asarray(mapped).ravel().astype(int), np.asarray(reference).ravel().astype(int)
+    """[K, K] counts of a sample, rows by map and columns by reference; places without reference are left out.
+
+    ValueError when the map or the reference holds anything but 0..K-1 at the other places.
+    """
+    mapped, reference = np.asarray(mapped).ravel(), np.asarray(reference).ravel()
+    if len(mapped) != len(reference):
+        raise ValueError(
+            f"Every place needs a class on the map and a reference, not {len(mapped)} and {len(reference)}."
+        )
     known = reference != UNLABELLED
-    cells = np.bincount(mapped[known] * n_classes + reference[known], minlength=n_classes**2)
+    mapped, reference = mapped[known], reference[known]
+    for name, values in (("map", mapped), ("reference", reference)):
+        wrong = ~np.isin(values, np.arange(n_classes))
+        if wrong.any():
+            raise ValueError(
+                f"The {name} says {values[wrong][0]} at {wrong.sum()} of {len(values)} places, which is none of the "
+                f"{n_classes} classes 0 to {n_classes - 1}; add a class, or leave these places out ({UNLABELLED} as "
+                "reference)."
+            )
+    cells = np.bincount(mapped.astype(int) * n_classes + reference.astype(int), minlength=n_classes**2)
     return cells.reshape(n_classes, n_classes)
 
 
 def survey(
-    mapped: np.ndarray, truth: np.ndarray, n: int, n_classes: int, seed: int = 0, least: int = 20
+    mapped: np.ndarray,
+    truth: np.ndarray,
+    n: int,
+    n_classes: int,
+    seed: int = 0,
+    least: int = 20,
+    size: np.ndarray | None = None,
 ) -> tuple[np.ndarray, Estimate]:
-    """Look at n places of a map whose truth is known: (sample [K, K], its estimate in pixels).
+    """Look at n places of a map whose truth is known: (sample [K, K], its estimate).
 
     mapped, truth   [H, W] labels; pixels without a label in either are left out
     least           places in every class of the map (`allocate`)
+    size            [H, W] area of every pixel, whose unit the estimate has (`raster.pixel_hectares`); None: all are 1
 
     A class of fewer than two mapped pixels is no stratum and is left out.
     """
-    sizes = np.bincount(mapped.ravel(), minlength=UNLABELLED + 1)
-    mapped = np.where((sizes < 2)[mapped] | (truth == UNLABELLED), UNLABELLED, mapped)
-    pixels = np.bincount(mapped[mapped != UNLABELLED], minlength=n_classes)
-    places = draw(mapped, allocate(pixels, n, least), seed)
+    pixels = np.bincount(mapped.ravel(), minlength=UNLABELLED + 1)
+    mapped = np.where((pixels < 2)[mapped] | (truth == UNLABELLED), UNLABELLED, mapped)
+    known = mapped != UNLABELLED
+    places = draw(mapped, allocate(np.bincount(mapped[known], minlength=n_classes), n, least), seed)
     sample = table(mapped[places], truth[places], n_classes)
-    return sample, estimate(sample, pixels)
+    return sample, estimate(sample, np.bincount(mapped[known], None if size is None else size[known], n_classes))
 
 
 def promise(mapped: np.ndarray, truth: np.ndarray, n: int, n_classes: int, draws: int) -> dict[str, float]:

@@ -114,6 +114,55 @@ def test_places_without_reference_are_left_out():
 
 
 @pytest.mark.parametrize(
+    "mapped, reference, match",
+    [
+        ([0, 1, 2, 0], [0, 1, 3, 3], "reference says 3 at 2 of 4 places, which is none of the 3 classes 0 to 2"),
+        ([0, 0, 2], [3, 1, 2], "reference says 3 at 1 of 3 places"),
+        ([0, 1, 2], [0, -1, 2], "reference says -1"),
+        ([0, 1, 2], [0.0, np.nan, 2.0], "reference says nan"),
+        ([0, 1, 2], [0.0, 0.5, 2.0], "reference says 0.5"),
+        ([0, 1, UNLABELLED], [0, 1, 2], "map says 255 at 1 of 3 places"),
+        ([0, -1, 2], [0, 1, 2], "map says -1"),
+        ([0, np.nan, 2], [0, 1, 2], "map says nan"),
+        ([0, 1, 3], [0, 1, 2], "map says 3"),
+        ([0, 256, 2], [0, 1, 2], "map says 256"),
+        ([0, 1, 2], [0, 1], "not 3 and 2"),
+    ],
+)
+def test_no_place_is_counted_as_another_class(mapped, reference, match):
+    with pytest.raises(ValueError, match=match):
+        areas.table(mapped, reference, 3)
+
+
+def test_a_map_without_data_where_the_reference_has_none_either_is_left_out():
+    np.testing.assert_array_equal(areas.table([0, 255, np.nan, 1], [0, 255, 255, 1], 2), np.eye(2))
+
+
+def test_no_class_gets_more_samples_than_it_has_pixels():
+    rng = np.random.default_rng(0)
+    for _ in range(300):
+        pixels = rng.integers(0, 60, rng.integers(1, 9))
+        least, n = int(rng.integers(0, 60)), int(rng.integers(0, pixels.sum() + 1))
+        if n < np.minimum(least, pixels).sum():
+            continue
+        samples = areas.allocate(pixels, n, least)
+        assert (samples <= pixels).all() and samples.sum() == n, (pixels, least, n)
+        assert (samples >= np.minimum(least, pixels)).all()
+    with pytest.raises(ValueError, match="301 samples are more than the 300 pixels of the map"):
+        areas.allocate([100, 0, 200], 301)
+
+
+def test_an_estimate_can_be_in_hectares_that_differ_from_row_to_row(population):
+    mapped, reference = population
+    size = np.repeat(np.cos(np.radians(np.linspace(0, 60, len(mapped))))[:, None], mapped.shape[1], 1)
+    sample, of = areas.survey(mapped, reference, 400, 3, size=size)
+    _, plain = areas.survey(mapped, reference, 400, 3)
+    np.testing.assert_allclose(of.mapped, [size[mapped == k].sum() for k in range(3)])
+    np.testing.assert_allclose(of.area, areas.estimate(sample, of.mapped).area)
+    np.testing.assert_array_equal(plain.mapped, np.bincount(mapped.ravel()))
+
+
+@pytest.mark.parametrize(
     "sample, mapped, match",
     [
         ([[1, 0], [0, 5]], [1, 1], "Class 0 of the map has 1 samples; each needs at least 2"),
