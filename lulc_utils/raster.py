@@ -163,9 +163,17 @@ def _nodata(file: DatasetReader, numbers: list[int], part: Window, pixels: np.nd
 
 
 def read_classes(path: str | Path, window: Window | None = None) -> np.ndarray:
-    """The classes of a map, its first band, [rows, cols]; FileNotFoundError or ValueError as for `read_scene`."""
+    """The classes of a map, its first band, [rows, cols] uint8; UNLABELLED where it has no data.
+
+    FileNotFoundError or ValueError as for `read_scene`, or for numbers that no class can have.
+    """
     with opened(path) as file:
-        return file.read(1, window=whole_window(file, window, path))
+        part = whole_window(file, window, path)
+        values = file.read([1], window=part)
+        values = np.where(measured(file, [1], part, values), values[0], UNLABELLED)
+    if (wrong := values != values.astype(np.uint8)).any():
+        raise ValueError(f"{path} holds {values[wrong][0]}; classes are whole numbers from 0 to {UNLABELLED - 1}.")
+    return values.astype(np.uint8)
 
 
 def pixel_hectares(path: str | Path) -> np.ndarray:

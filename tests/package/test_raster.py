@@ -10,7 +10,7 @@ from rasterio.crs import CRS
 from rasterio.transform import from_origin
 from rasterio.windows import Window
 
-from lulc_utils import raster
+from lulc_utils import mapping, raster
 from lulc_utils.scene import UNLABELLED, LandCover, Scene
 
 CLASSES = (LandCover("water", "#0072b2"), LandCover("land", "#e6c79c"))
@@ -172,3 +172,51 @@ def test_scene_refuses_what_does_not_fit():
         Scene("x", pixels, ("r", "g", "b"), "here").crop(2, 2, 4, 4)
     with pytest.raises(ValueError, match="has no band nir"):
         Scene("x", pixels, ("r", "g", "b"), "here").select("nir")
+
+
+@pytest.mark.parametrize("dtype, nodata", [("int32", 256), ("float32", np.nan), ("uint8", 7)])
+def test_classes_are_read_without_what_has_no_data(tmp_path, dtype, nodata):
+    values = np.array([[0, 1], [2, nodata]], dtype)
+    with rasterio.open(
+        tmp_path / "m.tif", "w", driver="GTiff", width=2, height=2, count=1, dtype=dtype, nodata=nodata
+    ) as f:
+        f.write(values, 1)
+    np.testing.assert_array_equal(raster.read_classes(tmp_path / "m.tif"), np.array([[0, 1], [2, 255]], np.uint8))
+    with rasterio.open(tmp_path / "m.tif", "r+") as f:
+        f.nodata = 6
+        f.write(np.array([[0, 1], [2, 0.5 if dtype == "float32" else 99]], dtype), 1)
+    if dtype == "float32":
+        with pytest.raises(ValueError, match="holds 0.5; classes are whole numbers from 0 to 254"):
+            raster.read_classes(tmp_path / "m.tif")
+
+
+@pytest.mark.parametrize("code", [32633, 3857, 4326, 3035])
+def test_a_map_has_the_same_hectares_in_every_system(tmp_path, code):
+    """960 m in UTM at its central meridian are 92.16 ha / 0.9996^2 on the ellipsoid."""
+    source = raster.write_scene(
+        Scene(
+            "a",
+            np.ones((1, 96, 96), np.uint8),
+            ("a",),
+            "here",
+            None,
+            (),
+            from_origin(5e5, 5e6, 10, 10),
+            CRS.from_epsg(32633),
+        ),
+        tmp_path / "a.tif",
+    )
+    classes = (LandCover("all", "#000000"),)
+    out = mapping.map_raster(
+        source,
+        lambda p: np.ones((1, *p.shape[1:]), np.float32),
+        tmp_path / "m.tif",
+        classes=classes,
+        progress=False,
+        crs=f"EPSG:{code}",
+        resampling="nearest",
+        window=90,
+        overlap=10,
+    )
+    hectares = raster.pixel_hectares(out)[raster.read_classes(out) == 0].sum()
+    assert hectares == pytest.approx(92.16 / 0.9996**2, rel=5e-3)  # pixels are in or out
