@@ -33,10 +33,10 @@ def measured(chapter: str, part: str) -> dict:
     shipped = Path(__file__).parent / "_shipped" / "measured"  # in the wheel; in a checkout, the book's own folder
     folder = shipped if shipped.is_dir() else Path(__file__).parents[1] / "book" / "measured"
     path = folder / f"{chapter}.json"
-    kept = json.loads(path.read_text(encoding="utf8"))["results"] if path.exists() else {}
-    if not kept.get(part):
+    parts = json.loads(path.read_text(encoding="utf8"))["results"] if path.exists() else {}
+    if not parts.get(part):
         raise ValueError(f"There are no measured results for the part '{part}' of chapter '{chapter}'.")
-    return kept[part]
+    return parts[part]
 
 
 def _plain(value: object) -> object:

@@ -1,7 +1,7 @@
 """Sphinx extension: the reference of the package, made from its docstrings, with a link to each source line.
 
 Our docstrings are plain text, not reStructuredText: sentences with `code`, indented commands, and aligned lists of
-options. The directive `{api-reference}` shows the first as paragraphs and the others as they stand.
+options. The directive `{api-reference}` shows sentences as paragraphs and the rest unchanged.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ OPTION = re.compile(r"^\s*(?P<names>[*\w]+(, [*\w]+)*)(: |\s{2,})(?P<text>\S.*)$
 
 
 def modules() -> list[str]:
-    """Names of the modules in reading order, each before those of its own modules whose things it does not hand on.
+    """Names of the modules in reading order, each before its submodules whose names it does not re-export.
 
-    The order is that of the contract in pyproject.toml which import-linter checks.
+    The order is that of the contract in pyproject.toml that import-linter checks.
     """
     (contract,) = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf8"))["tool"]["importlinter"][
         "contracts"
@@ -41,7 +41,7 @@ def modules() -> list[str]:
 
 
 def apart(package) -> list[str]:
-    """Modules of a package that offer what the package itself does not hand on; not its command."""
+    """Modules of a package with names that the package does not re-export, except its command."""
     handed_on = {thing for _, thing in public(package)}
     inner = [m.name for m in pkgutil.iter_modules(getattr(package, "__path__", []))]
     inner = [name for name in inner if not name.startswith("_") and name != "command"]
@@ -50,7 +50,7 @@ def apart(package) -> list[str]:
 
 
 def public(module) -> list[tuple[str, object]]:
-    """Functions and classes that a module offers: its __all__, or else what is its own, without an underscore."""
+    """Public functions and classes of a module: its __all__, or else its own names without an underscore."""
     inside = (module.__name__, module.__name__ + ".")
     names = getattr(module, "__all__", None) or [
         name for name, thing in vars(module).items() if str(getattr(thing, "__module__", "")).startswith(inside)
@@ -62,19 +62,19 @@ def public(module) -> list[tuple[str, object]]:
 
 
 def signature(name: str, thing) -> str:
-    """`name(argument, ...)`, one argument a line where it would be long; a plain name for what has none."""
+    """`name(argument, ...)`, one argument per line if it would be long; a plain name for anything without arguments."""
     try:
         whole = inspect.signature(thing)
     except ValueError:
         return name
     bare = [p.replace(annotation=inspect.Parameter.empty) for p in whole.parameters.values()]
     short = name + str(whole.replace(parameters=bare, return_annotation=inspect.Signature.empty))
-    short = re.sub(r"<\w+ (\S+) at 0x\w+>", r"\1", short)  # a default that is a function is called by its name
+    short = re.sub(r"<\w+ (\S+) at 0x\w+>", r"\1", short)  # a default that is a function is shown by its name
     return short if len(short) <= 72 else re.sub(r"\((.*)\)$", _one_a_line, short)
 
 
 def _one_a_line(match: re.Match) -> str:
-    """(a, b=(1, 2)) with every argument on a line of its own; commas inside brackets stay."""
+    """(a, b=(1, 2)) with every argument on its own line; commas inside brackets stay."""
     parts, depth, current = [], 0, ""
     for letter in match[1]:
         depth += (letter in "([{") - (letter in ")]}")
@@ -94,7 +94,7 @@ def words(text: str) -> list[nodes.Node]:
 
 
 def described(docstring: str) -> list[nodes.Node]:
-    """The blocks of a docstring: paragraphs, lists of options, and what is indented or drawn as it stands."""
+    """The blocks of a docstring: paragraphs, lists of options, and indented or drawn text unchanged."""
     blocks = []
     for block in re.split(r"\n\s*\n", inspect.cleandoc(docstring)):
         lines = block.splitlines()
@@ -133,11 +133,11 @@ class ApiReference(SphinxDirective):
 
     def run(self) -> list[nodes.Node]:
         """One section for each module."""
-        self.env.note_reread()  # the source lies outside the book's own files
+        self.env.note_reread()  # the source is outside the book's own files
         return [self.module(name) for name in modules()]
 
     def module(self, name: str) -> nodes.section:
-        """What a module is for, and all that it offers."""
+        """The purpose of a module and its contents."""
         module = importlib.import_module(f"lulc_utils.{name}")
         section = self.section(f"lulc_utils.{name}", nodes.make_id(f"api {name}"))
         section += described(module.__doc__)
@@ -163,7 +163,7 @@ class ApiReference(SphinxDirective):
         return section
 
     def section(self, title: str, target: str) -> nodes.section:
-        """An empty section with a title and an address of its own."""
+        """An empty section with its own title and address."""
         section = nodes.section(ids=[target], names=[])
         section += nodes.title(title, title)
         return section

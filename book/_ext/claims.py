@@ -1,6 +1,6 @@
 """The page "Claims and findings", from book/claims.yml and the result files in book/measured.
 
-No number is typed by hand, and a verdict stops the build when its numbers no longer bear it out.
+No number is typed by hand, and a verdict stops the build when its numbers no longer support it.
 """
 
 from __future__ import annotations
@@ -49,14 +49,14 @@ ONE = {  # how a single measured value is written; an interval is [value, low, h
     "percent": lambda v: f"{100 * _first(v):.0f} %",
     "integer": lambda v: f"{v:d}",
 }
-MANY = {  # how a list of them is summed up
+MANY = {  # how a list of them is summarized
     "largest": lambda vs: f"{max(map(_first, vs)):+.2f}",
     "smallest": lambda vs: f"{min(map(_first, vs)):+.2f}",
     "count": lambda vs: str(len(vs)),
     "positive": lambda vs: str(sum(_first(v) > 0 for v in vs)),
     "above": lambda vs: str(sum(v[1] > 0 for v in vs)),
 }
-# Not Jinja: our paths hold spaces and slashes, so each would need quotes inside of YAML, and the code be no shorter.
+# Not Jinja: our paths contain spaces and slashes, so each would need quotes in YAML, and the code would be no shorter.
 SLOT = re.compile(r"\{([^{}|]+)\|([a-z]+)\}")
 
 
@@ -102,7 +102,7 @@ def claims(entries: list[dict], folder: Path) -> str:
         for finding in entry["findings"]:
             for rule in finding.get("true_if", []):
                 if not holds(rule, folder):
-                    raise ValueError(f"'{finding['verdict']}' is no longer true: {rule}. Mend claims.yml.")
+                    raise ValueError(f"'{finding['verdict']}' is no longer true: {rule}. Correct claims.yml.")
             rows.append(f"| {finding['where']} | **{finding['verdict']}** | {filled_in(finding['text'], folder)} |")
         chapter = f"[chapter {int(entry['chapter'].split('_')[0])}](../notebooks/{entry['chapter']})"
         sections.append(

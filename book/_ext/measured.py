@@ -1,6 +1,6 @@
 """Sphinx extension: pages whose text is made from files, so that no number is typed by hand and none is out of date.
 
-A mark such as `<!-- claims -->` on any page is replaced by what its function makes (MARKS, at the end).
+A mark such as `<!-- claims -->` on any page is replaced by the output of its function (MARKS, at the end).
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ TITLES = {
     "contrastive": "Contrastive pre-training (chapter 3)",
     "mapping": "Mapping a scene (chapter 5)",
     "workers": "Two workers instead of one",
-    "memory": "Memory and the size of the scene: next to no model",
+    "memory": "Memory and the size of the scene: a trivial model",
     "memory_embedded": "Memory and the size of the scene: with a network",
 }
 ROW = {"name", "value", "unit", "explanation", "compared_with", "target", "threads"}
@@ -35,19 +35,19 @@ def benchmark(path: Path = MEASURED / "performance.json") -> dict[str, dict]:
     """{part: {"machine": {...}, "rows": [...]}} of all parts; ValueError when one is missing."""
     if not path.exists():
         raise ValueError(f"There is no {path.name}; run `python scripts/measure/bench/bench.py --keep` to measure it.")
-    kept = json.loads(path.read_text(encoding="utf8"))
+    parts = json.loads(path.read_text(encoding="utf8"))
     for part in TITLES:
-        rows, machine = (kept.get(part, {}).get(key, {}) for key in ("rows", "machine"))
+        rows, machine = (parts.get(part, {}).get(key, {}) for key in ("rows", "machine"))
         if not rows or MACHINE - machine.keys() or any(ROW - row.keys() for row in rows):
             raise ValueError(
                 f"{path.name} lacks rows of the part '{part}' or something in them; run "
                 f"`python scripts/measure/bench/bench.py --only {part} --keep`."
             )
-    return {part: kept[part] for part in TITLES}
+    return {part: parts[part] for part in TITLES}
 
 
 def performance(parts: dict[str, dict]) -> str:
-    """What was asked and reached, then every part with its machine and one sentence per row."""
+    """Targets and results, then every part with its machine and one sentence per row."""
     asked = [row for part in parts.values() for row in part["rows"] if row["target"]]
     reached = sum(map(met, asked))
     text = [
@@ -92,22 +92,22 @@ def where(part: dict) -> str:
 # ------------------------------------------------------- run times: scripts/tools/run_chapters.py --keep-times
 
 
-def run_times(kept: dict) -> str:
+def run_times(times: dict) -> str:
     """A table of one run of all chapters; seconds by chapter."""
 
     def minutes(seconds: float) -> str:
         return f"{round(seconds) // 60} min {round(seconds) % 60:02d} s"
 
     rows = ["| chapter | time to run |", "|---|---:|"]
-    for chapter, seconds in kept["seconds"].items():
+    for chapter, seconds in times["seconds"].items():
         digits, words = chapter.split("_", 1)
         rows.append(f"| [{int(digits)} {words.replace('_', ' ')}](../notebooks/{chapter}) | {minutes(seconds)} |")
-    rows.append(f"| all, one after the other | {minutes(sum(kept['seconds'].values()))} |")
-    jobs = kept["jobs"]
+    rows.append(f"| all, one after the other | {minutes(sum(times['seconds'].values()))} |")
+    jobs = times["jobs"]
     beside = "one chapter at a time" if jobs == 1 else f"{jobs} chapters side by side with their share of the cores"
     return "\n".join(rows) + (
-        f"\n\nMeasured with the profile *{kept['profile']}* {kept.get('data', 'and real data')} on "
-        f"{kept['cores']} processor cores ({kept['machine']}), {beside}, start of the kernel included."
+        f"\n\nMeasured with the profile *{times['profile']}* {times.get('data', 'and real data')} on "
+        f"{times['cores']} processor cores ({times['machine']}), {beside}, start of the kernel included."
     )
 
 

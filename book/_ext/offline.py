@@ -1,10 +1,10 @@
-"""Sphinx extension: the built pages need no network, carry nothing that no page uses, and can be listened to.
+"""Sphinx extension: the built pages need no network, contain nothing unused, and work with screen readers.
 
 folium writes maps that load Leaflet from a content network. After the build, Leaflet is copied from the package
 `xstatic-leaflet` into the site and every address in the pages is changed to that copy. The formula renderer comes
-from the package `sphinx-mathjax-offline`, whose bundles for other formats go again. Code that would run cells on
-somebody's server (thebe) is left out: the chapters are run in Colab or at home. MENDS are what the tools leave undone
-for readers who listen to a page; each answers a rule of axe-core that the pages broke (tests/book/test_browser.py).
+from the package `sphinx-mathjax-offline`; its bundles for other formats are removed. Code that would run cells on
+a remote server (thebe) is left out: the chapters are run in Colab or at home. REPAIRS correct what the tools get wrong
+for screen readers; each answers a rule of axe-core that the pages broke (tests/book/test_browser.py).
 """
 
 import re
@@ -20,12 +20,12 @@ UNUSED = (
     *("mathjax/node-main.js", "mathjax/latest.js", "sphinx-thebe.*", "scripts/*.map", "styles/*.map"),
 )
 
-MENDS = (
-    # the entries of the bibliography are told to be a list of things that a list may not hold
+REPAIRS = (
+    # bibliography entries are declared as a list of items that a list may not contain
     (re.compile(r'(<div class="citation" [^>]*)role="doc-biblioentry"'), r'\1role="listitem"'),
-    # an empty corner of a table heads nothing
+    # an empty corner cell of a table is not a header
     (re.compile(r'<th class="(head[^"]*)">(?:<p></p>)?\s*</th>'), r'<td class="\1"></td>'),
-    # the side bar holds the book's title and the search beside its list of pages
+    # the sidebar contains the book's title and the search as well as its list of pages
     (
         re.compile(r'<div id="pst-primary-sidebar" class'),
         '<div id="pst-primary-sidebar" role="region" aria-label="The book" class',
@@ -38,15 +38,15 @@ def local_leaflet(html: str, to_root: str) -> str:
     return ADDRESS.sub(rf"{to_root}_static/leaflet/\1", html)
 
 
-def mend(html: str) -> str:
-    """The page with every mend applied."""
-    for pattern, better in MENDS:
+def repair(html: str) -> str:
+    """The page with every repair applied."""
+    for pattern, better in REPAIRS:
         html = pattern.sub(better, html)
     return html
 
 
 def leave_out_thebe(app, pagename, templatename, context, doctree):
-    """No page loads the scripts and styles of thebe, which fetches itself from the network."""
+    """Keep pages from loading the scripts and styles of thebe, which would come from the network."""
     for kind in ("script_files", "css_files"):
         context[kind] = [f for f in context.get(kind, []) if "thebe" not in _words(f)]
 
@@ -56,13 +56,13 @@ def _words(file) -> str:
 
 
 def finish(app, exception):
-    """Point maps at the site's own Leaflet, mend every page, and remove what no page loads."""
+    """Point maps at the site's own Leaflet, repair every page, and remove what no page loads."""
     if exception or app.builder.format != "html":
         return
     out = Path(app.outdir)
     for page in out.rglob("*.html"):
         text = page.read_text(encoding="utf8")
-        page.write_text(mend(local_leaflet(text, "../" * (len(page.relative_to(out).parts) - 1))), encoding="utf8")
+        page.write_text(repair(local_leaflet(text, "../" * (len(page.relative_to(out).parts) - 1))), encoding="utf8")
     static = out / "_static"
     shutil.copytree(
         leaflet.BASE_DIR, static / "leaflet", ignore=shutil.ignore_patterns("*.map", "*src*"), dirs_exist_ok=True

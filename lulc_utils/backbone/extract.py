@@ -158,25 +158,25 @@ def _tokens_of(model: nn.Module, x: torch.Tensor, blocks: int) -> torch.Tensor:
     """[B, prefix + h * w, blocks * D]: outputs of the last blocks, each after the final norm, earliest first."""
     if blocks == 1:
         return model.forward_features(x)
-    kept = []
-    hooks = [block.register_forward_hook(lambda _, __, out: kept.append(out)) for block in model.blocks[-blocks:]]
+    outputs = []
+    hooks = [block.register_forward_hook(lambda _, __, out: outputs.append(out)) for block in model.blocks[-blocks:]]
     try:
         model.forward_features(x)
     finally:
         for hook in hooks:
             hook.remove()
-    return torch.cat([model.norm(out) for out in kept], -1)
+    return torch.cat([model.norm(out) for out in outputs], -1)
 
 
 def _attention_to_patches(model: nn.Module, x: torch.Tensor) -> torch.Tensor:
     """[B, heads, h * w]: the input of the dropout after the last softmax, which that block must not fuse away."""
-    attention, kept = model.blocks[-1].attn, []
+    attention, weights = model.blocks[-1].attn, []
     fused, attention.fused_attn = attention.fused_attn, False
     first = model.num_prefix_tokens
-    hook = attention.attn_drop.register_forward_pre_hook(lambda _, a: kept.append(a[0][:, :, 0, first:]))
+    hook = attention.attn_drop.register_forward_pre_hook(lambda _, a: weights.append(a[0][:, :, 0, first:]))
     try:
         model.forward_features(x)
     finally:
         attention.fused_attn = fused
         hook.remove()
-    return kept[0]
+    return weights[0]

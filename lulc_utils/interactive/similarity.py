@@ -78,9 +78,9 @@ def pack(features: np.ndarray, name: str = "features") -> tuple[np.ndarray, np.n
     left, strength, _ = np.linalg.svd(unit, full_matrices=False)
     exact, turned = unit @ unit.T, left * strength
     for dim in KEPT:
-        kept = turned[:, :dim]
-        scale = np.maximum(abs(kept).max(0) / 127, 1e-12)
-        values = np.rint(kept / scale).astype(np.int8)
+        leading = turned[:, :dim]
+        scale = np.maximum(abs(leading).max(0) / 127, 1e-12)
+        values = np.rint(leading / scale).astype(np.int8)
         error = float(abs(cosines(values, scale) - exact).max())
         if error <= TOLERANCE:
             return values, scale, error

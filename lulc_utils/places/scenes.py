@@ -141,12 +141,12 @@ def open_place(text: str, *, cache: str | Path | None = None, progress: bool = T
     words = re.split(r"[,\s]+", str(text).strip())
     if len(words) == 5 and all(re.fullmatch(r"[-+]?[\d.]+", w) for w in words[:4]):
         asked = json.dumps([[*map(float, words[:4])], words[4], options], sort_keys=True)
-        kept = Path(cache or data.cache_folder() / "places") / f"{hashlib.sha256(asked.encode()).hexdigest()[:16]}.tif"
-        if not kept.exists():  # complete, if it exists
+        file = Path(cache or data.cache_folder() / "places") / f"{hashlib.sha256(asked.encode()).hexdigest()[:16]}.tif"
+        if not file.exists():  # complete, if it exists
             scene = place(parse_bbox(" ".join(words[:4])), words[4], progress=progress, **options)
-            kept.parent.mkdir(parents=True, exist_ok=True)
-            raster.write_scene(scene, kept)
-        return [kept]
+            file.parent.mkdir(parents=True, exist_ok=True)
+            raster.write_scene(scene, file)
+        return [file]
     path = Path(text).expanduser()
     if path.is_dir():
         return _files_in(path)

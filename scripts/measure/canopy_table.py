@@ -6,13 +6,13 @@
 Leaves are simulated with PROSPECT-D (Feret et al. 2017), canopies of such leaves with 4SAIL (Verhoef et al. 2007), in
 the implementation of Gomez-Dans (package `prosail`), from 400 to 2500 nm, and averaged over the bands.
 
-The soil is not one more axis of the table. For every canopy three numbers per band say what any background does:
+The soil is not an axis of the table. For every canopy, three numbers per band give the effect of any background:
 
     R(background) = A + T * background / (1 - D * background)
 
-A is the canopy above a black background, T the share of light that reaches the ground and comes back up, D what the
-canopy throws back to the ground. In 4SAIL this is exact except for the hot spot in multiple scattering; `worst` below
-measures what it loses. So soil, water and litter can all lie under the same leaves.
+A is the canopy above a black background, T the share of light that reaches the ground and comes back up, D the share
+that the canopy reflects back down. In 4SAIL this is exact except for the hot spot in multiple scattering; `worst` below
+measures the loss. So soil, water and litter can all lie under the same leaves.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def leaf_traits(chlorophyll: float, water: float) -> dict:
 
 
 def canopy(sun: float, leaf_angle: float, lai: float, chlorophyll: float, brown: float, water: float, **more):
-    """What prosail returns for one canopy seen from above."""
+    """The result of prosail for one canopy seen from above."""
     import prosail
 
     return prosail.run_prosail(
@@ -101,7 +101,7 @@ def worst(weights: np.ndarray, cube: np.ndarray, seed: int = 0, trials: int = 60
 
 
 def main() -> None:
-    """Make the table, say how good it is, and write it."""
+    """Make the table, measure its error, and write it."""
     options = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     options.add_argument("--out", type=Path, default=TARGET)
     path = options.parse_args().out

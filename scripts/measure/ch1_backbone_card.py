@@ -4,12 +4,12 @@
 
 Patch level (8 px), crops of 224 px from the corners. Simulated: scenes 0-39 to fit, 1000-1019 to score, two crops of
 each. Dubai: tiles 1, 2, 4, 6 and 8 to fit, 3, 5 and 7 to score, four crops of each image. Linear probe: logistic
-regression on 20 000 standardised patches, the same for all. k-means: as many clusters as classes, matched one-to-one on
+regression on 20 000 standardized patches, the same for all. k-means: as many clusters as classes, matched one-to-one on
 the training split, first seed. k-NN: 10 000 training patches, every third test patch. Features: raw colour, and both
-networks', read in windows as large as the views of the training or from the whole crop at once; of the last block, or
+networks', read in windows as large as the training views or from the whole crop at once; of the last block, or
 in windows also of the last four one after another (the DINO paper's linear protocol for its small ViT). Intervals: 95 %
-bootstrap over scenes or tiles. "views" scores windows of several sizes on other scenes (2000-2019): the size was chosen
-there. Some minutes each.
+bootstrap over scenes or tiles. "views" scores windows of several sizes on other scenes (2000-2019), where the size was
+chosen. A few minutes each.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from lulc_utils.files import complete_or_absent
 from lulc_utils.scene import Scene, group_of
 
 SIDE, PATCH = 224, 8
-READINGS = {"": 1, ", whole": 1, ", 4 blocks": 4}  # blocks; in windows but for the second
+READINGS = {"": 1, ", whole": 1, ", 4 blocks": 4}  # blocks; all but the second in windows
 VIEWS = (48, 64, 80, 96, 112, None)  # sides of windows, pixels; None: the whole crop
 HELD_OUT = ("tile 3", "tile 5", "tile 7")
 
@@ -77,7 +77,7 @@ def read(x: np.ndarray, y: np.ndarray, test_x: np.ndarray, test: tuple, n: int) 
     """({reader: one confusion matrix per scene or tile, [T, n, n + 1]}, steps of the logistic regression)."""
     truth, groups = test[1:]
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # the steps are kept: 500 means that it was cut off
+        warnings.simplefilter("ignore", ConvergenceWarning)  # the steps are recorded: 500 means that it was cut off
         probe = evaluate.linear_probe(x, y, samples=20_000)
     answers = {"linear probe": evaluate.predict(probe, test_x)}
     clusters = cluster.kmeans(x, n)
@@ -117,7 +117,7 @@ def main() -> int:
     for name in tqdm(train_x, desc="reading"):
         tables[name], steps[name] = read(train_x[name], train[1], test_x[name], test, n)
         results = {"data": asked.data, "miou": summary(tables), "steps of the probe": steps}
-        with complete_or_absent(asked.out) as part:  # what is measured so far
+        with complete_or_absent(asked.out) as part:  # everything measured so far
             part.write_text(json.dumps(results, indent=1) + "\n", encoding="utf8")
     for key, (value, low, high) in results["miou"].items():
         print(f"{key}: {value:.3f} [{low:.3f}, {high:.3f}]")

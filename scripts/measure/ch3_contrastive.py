@@ -3,7 +3,7 @@
     python scripts/measure/ch3_contrastive.py run        all of it, about two hours on one core; start it twice to share
     python scripts/measure/ch3_contrastive.py collect    writes book/measured/contrastive_grid.json
 
-A job is one pre-training with all fine-tunings that start from it; its confusion matrices are kept (jobs.py). Nothing
+A job is one pre-training with all fine-tunings that start from it; its confusion matrices are saved (jobs.py). Nothing
 is chosen with the test patches.
 """
 
@@ -51,7 +51,7 @@ def grid(source: str, region: str, fraction: float, seeds: range = SEEDS) -> np.
 
 
 def cells(region: str, fraction: float) -> dict[str, np.ndarray]:
-    """Matrices of everything that is compared in one region at one share."""
+    """Matrices of everything compared in one region at one share."""
     sources = {"random": "random", "here": region, "elsewhere": FARTHER[region], "pixels": "pixels"}
     return {name: grid(source, region, fraction) for name, source in sources.items()}
 
@@ -70,7 +70,7 @@ def transfer(fraction: float) -> dict:
 
 
 def control(region: str, fraction: float) -> dict:
-    """Pre-training against random weights that are trained for as long."""
+    """Pre-training against random weights with the same training time."""
     long = loaded(f"control {fraction}", region, CONTROL_SEEDS)
     ours, short = (grid(source, region, fraction, CONTROL_SEEDS) for source in (region, "random"))
     return {
@@ -82,7 +82,7 @@ def control(region: str, fraction: float) -> dict:
 
 
 def ablations() -> dict:
-    """Scores with one setting changed, beside the unchanged and the random network; same seeds."""
+    """Scores with one setting changed, next to the unchanged and the random network; same seeds."""
     sources = {"random": "random", "ours": HOME}
     scores = {name: over_seeds(grid(source, HOME, SHARE, ABLATION_SEEDS)) for name, source in sources.items()}
     for what, settings in ABLATIONS.items():
@@ -108,7 +108,7 @@ def real() -> dict:
 
 
 def collect() -> dict:
-    """Scores with intervals over seeds and test patches, from what has been measured."""
+    """Scores with intervals over seeds and test patches, from the finished jobs."""
 
     def gains(cell: dict[str, np.ndarray]) -> dict:
         return {name: over_seeds(cell[name], cell["random"]) for name in ("here", "elsewhere", "pixels")}
@@ -128,9 +128,9 @@ def collect() -> dict:
 def main(arguments: list[str] | None = None) -> int:
     """The command line; returns the exit code."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("command", choices=("run", "collect"), help="do the jobs that are left; write the results")
+    parser.add_argument("command", choices=("run", "collect"), help="do the remaining jobs; write the results")
     if parser.parse_args(arguments).command == "run":
-        return exit_status(lambda: KEPT.run(jobs()), "Stopped; the same command continues with the job it was at.")
+        return exit_status(lambda: KEPT.run(jobs()), "Stopped; run the same command again to continue.")
     path = ROOT / "book" / "measured" / "contrastive_grid.json"
     return exit_status(lambda: results.save(path, "contrastive_grid", collect()))
 

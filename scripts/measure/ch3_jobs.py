@@ -1,4 +1,4 @@
-"""What chapter 3 measures at full size: every pre-training, and all fine-tunings that start from it."""
+"""The full-size measurements of chapter 3: every pre-training, and all fine-tunings that start from it."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from lulc_utils.scene import UNLABELLED
 
 REGIONS = tuple(simulate.REGIONS)[:4]  # two in Europe, two in Africa
 FRACTIONS = (0.01, 0.05, 0.1, 0.25, 1.0)
-SCARCE = FRACTIONS[:2]  # at which every region's network is tried in every region
-FARTHER = dict(zip(REGIONS, REGIONS[2:] + REGIONS[:2], strict=True))  # the region of the other continent, at all
+SCARCE = FRACTIONS[:2]  # for which every region's network is tried in every region
+FARTHER = dict(zip(REGIONS, REGIONS[2:] + REGIONS[:2], strict=True))  # the other continent, for all fractions
 SEEDS = range(5)
 TRAIN, TEST = range(10_000, 10_200), range(20_000, 20_060)  # simulated grounds
 CLASSES = len(simulate.SATELLITE_CLASSES)
 
 REAL_FRACTIONS = (0.025, 0.05, 0.25, 1.0)  # of 40 squares
-HOME, SHARE = REGIONS[0], 0.05  # where the ablations are made
+HOME, SHARE = REGIONS[0], 0.05  # of the ablations
 ABLATIONS = {
     "views differ by": {
         "geometry and jitter": {"pairs": False},
@@ -37,7 +37,7 @@ ABLATIONS = {
 ABLATION_SEEDS = CONTROL_SEEDS = range(2)
 PRETRAIN = {"steps": 300, "precision": "bf16"}
 FINETUNE = {"steps": 200, "precision": "bf16"}
-LONG = 200 + 300 * 32 // 8  # fine-tuning steps of 8 crops that cost what fine-tuning and 300 steps of 2 x 16 crops do
+LONG = 200 + 300 * 32 // 8  # fine-tuning steps of 8 crops with the cost of fine-tuning plus 300 steps of 2 x 16 crops
 RATES = (2e-3, 8e-3)
 
 
@@ -62,8 +62,8 @@ def pretrained(region: str, seed: int, pairs: bool = True, **changes) -> unet.UN
 def scored(model: unet.UNet | None, region: str, fraction: float, seed: int, **changes) -> np.ndarray:
     """Fine-tune and test in one region: confusion matrices [test patches, n, n + 1]; None: random weights."""
     images, bands, labels, test, truth = landscape(region)
-    changes = {"probe": model is not None, **changes}  # there is nothing to protect in random features
-    model = model or co.fresh(bands, images, seed)  # standardised by the same images as a pre-trained one
+    changes = {"probe": model is not None, **changes}  # random features need no protection
+    model = model or co.fresh(bands, images, seed)  # standardized by the same images as a pre-trained one
     few = co.label_fraction(labels, fraction, seed)
     tuned = co.finetune(model, images[:, 0], few, CLASSES, co.Finetuning(seed=seed, **FINETUNE | changes)).model
     return tables(truth, co.predict(tuned, test), CLASSES)
@@ -75,7 +75,7 @@ def tables(truth: np.ndarray, answer: np.ndarray, n: int) -> np.ndarray:
 
 
 def grid_job(source: str, seed: int) -> dict[str, np.ndarray]:
-    """Everything that starts from one pre-training, or from one random initialisation."""
+    """Everything that starts from one pre-training, or from one random initialization."""
     matrices = {}
     model = None if source == "random" else pretrained(source, seed)
     for region in REGIONS:
@@ -87,12 +87,12 @@ def grid_job(source: str, seed: int) -> dict[str, np.ndarray]:
 
 
 def control_job(fraction: float, seed: int) -> dict[str, np.ndarray]:
-    """Random initialisation with the compute of pre-training and fine-tuning together."""
+    """Random initialization with the compute of pre-training and fine-tuning together."""
     return {region: scored(None, region, fraction, seed, steps=LONG) for region in REGIONS}
 
 
 def rates_job(seed: int) -> dict[str, np.ndarray]:
-    """Other ways of fine-tuning, for both initialisations: learning rates, and the other way to start the head."""
+    """Other ways of fine-tuning, for both initialisations: learning rates, and the other start of the head."""
     starts, matrices = {"random": None, "pre-trained": pretrained(HOME, seed)}, {}
     for name, model in starts.items():
         for lr in RATES:
@@ -102,7 +102,7 @@ def rates_job(seed: int) -> dict[str, np.ndarray]:
 
 
 def linear_job(seed: int) -> dict[str, np.ndarray]:
-    """Logistic regression on the raw values of a pixel: what a network has to beat."""
+    """Logistic regression on the raw values of a pixel: the score a network has to beat."""
     matrices = {}
     for region in REGIONS:
         images, _, labels, test, truth = landscape(region)
@@ -125,7 +125,7 @@ def ablation_job(changes: dict, seed: int) -> dict[str, np.ndarray]:
 
 @functools.cache
 def quadrants(fold: int) -> tuple:
-    """TerraMesh cut into quarters, two of every patch for training, the two others for testing.
+    """TerraMesh cut into quarters, two of every patch for training, the other two for testing.
 
     (unlabelled squares, training squares [40, C, 56, 56], their labels, test quarters [10, C, 112, 112], their labels)
     """
@@ -162,7 +162,7 @@ def real_job(seed: int) -> dict[str, np.ndarray]:
 
 
 def jobs() -> dict[str, functools.partial]:
-    """Name -> what to do, in the order of importance."""
+    """Name -> what to do, in order of importance."""
     todo = {}
     for seed in SEEDS:
         for source in ("random", *REGIONS):

@@ -1,9 +1,9 @@
 """Chapter 4 at full size: inputs, methods, labels, encodings, injections, distillation; US sites and EuroSAT.
 
-    python scripts/measure/ch4_pseudo_labels.py run        what is not done yet, most wanted first
+    python scripts/measure/ch4_pseudo_labels.py run        the remaining jobs, most wanted first
     python scripts/measure/ch4_pseudo_labels.py collect    writes book/measured/pseudo_label_grid.json
 
-A job is five trainings at once; their scores are kept (jobs.py), and `collect` may be called at any time. Repeat r
+A job is five trainings at once; their scores are saved (jobs.py), and `collect` may be called at any time. Repeat r
 draws new grounds, new labels and a new start. Nothing is chosen with these numbers: steps, threshold and strength of
 the views were chosen on other seeds (a million and more).
 """
@@ -76,7 +76,7 @@ class Job(NamedTuple):
 
     @property
     def key(self) -> str:
-        """The name under which it is kept."""
+        """The name under which it is saved."""
         return f"{self.part}, {self.name}"
 
 
@@ -99,7 +99,7 @@ def train(job: Job, repeats: Sequence[int] = REPEATS) -> list[dict]:
     world, classes = WORLDS[job.world]
     rows, tests = zip(*map(world, repeats), strict=True)
     chosen = [pl.few_per_class(r.y, job.labels, classes, repeat) for r, repeat in zip(rows, repeats, strict=True)]
-    longest = max(map(len, chosen))  # where a class has fewer rows than asked for, some are taken twice
+    longest = max(map(len, chosen))  # where a class has fewer rows than needed, some are used twice
     labelled = [pl.Samples.of(r.rows(np.resize(c, longest))) for r, c in zip(rows, chosen, strict=True)]
     settings = replace(SETTINGS, method=METHODS[job.method], **CHANGES.get(job.change, {}) | INPUTS[job.given])
     unlabelled = [pl.Samples.of(r) for r in rows]
@@ -150,7 +150,7 @@ class Grid:
         }
 
     def gains(self, part: str, pairs: dict[str, tuple[str, str]], base_part: str | None = None) -> dict:
-        """{row: {domain: (mean, low, high) of a - b}} of pairs {row: (a, b)}, b of `base_part` if it is another."""
+        """{row: {domain: (mean, low, high) of a - b}} of pairs {row: (a, b)}, b of `base_part` if given."""
         gains: dict = {}
         for row, (a, b) in pairs.items():
             for domain in dict.fromkeys(d for repeats in self.of(part).values() for d in repeats[0]["score"]):
@@ -161,7 +161,7 @@ class Grid:
 
 
 def collect(grid: Grid) -> dict:
-    """All tables of the chapter. What has not been run is left out."""
+    """All tables of the chapter. Unfinished jobs are left out."""
     over_plain, simulated = {n: (n, PLAIN) for n in OTHERS}, simulated_tables(grid)
     same = {f"{LABELS}, {n}": simulated["scores"].get(f"fixmatch, {n}", {}) for n in (PLAIN, LED)}
     by_labels = grid.gains("labels", {n: (f"{n}, {LED}", f"{n}, {PLAIN}") for n in ("1", "4", "16")})
@@ -215,14 +215,14 @@ def histories(grid: Grid) -> dict:
 def main(arguments: list[str] | None = None) -> int:
     """The command line; returns the exit code."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("command", choices=("run", "collect"), help="do the jobs that are left; write the results")
+    parser.add_argument("command", choices=("run", "collect"), help="do the remaining jobs; write the results")
     if parser.parse_args(arguments).command == "run":
         todo = {job.key: partial(train, job) for job in jobs()}
-        return exit_status(lambda: KEPT.run(todo), "Stopped; the same command continues with the job it was at.")
+        return exit_status(lambda: KEPT.run(todo), "Stopped; run the same command again to continue.")
     path = ROOT / "book" / "measured" / "pseudo_label_grid.json"
     return exit_status(lambda: results.save(path, "pseudo_label_grid", collect(Grid())))
 
 
 if __name__ == "__main__":
-    torch.set_num_threads(1)  # these networks are small: more threads only wait
+    torch.set_num_threads(1)  # the networks are small: more threads only wait
     sys.exit(main())

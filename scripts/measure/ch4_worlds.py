@@ -55,7 +55,7 @@ def us_sites(repeat: int, held: str) -> tuple[Sites, dict[str, Sites]]:
 
 @functools.lru_cache(16)
 def eurosat(repeat: int) -> tuple[Sites, dict[str, Sites]]:
-    """Two thirds of EuroSAT's western half to learn from; inside is the rest of it, outside the eastern half."""
+    """Two thirds of EuroSAT's western half for training; inside is the rest of it, outside the eastern half."""
     rows = sites.eurosat(progress=False)
     west = rows.lon < np.median(rows.lon)
     rng, train = np.random.default_rng(repeat), np.zeros(len(west), bool)

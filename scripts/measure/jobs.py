@@ -1,7 +1,7 @@
-"""Jobs that take hours together: each is done once, by the process that claims it first, and kept as JSON.
+"""Jobs that take hours in total: each is done once, by the process that claims it first, and saved as JSON.
 
-A run that was stopped continues with the next call; several processes on one machine share the work; what is
-measured can be collected at any time.
+A stopped run continues with the next call; several processes on one machine share the work; finished results
+can be collected at any time.
 """
 
 from __future__ import annotations
@@ -26,26 +26,26 @@ class Jobs:
         self.folder = folder
 
     def path(self, name: str) -> Path:
-        """Where the result of a job is kept."""
+        """Where the result of a job is saved."""
         return self.folder / f"{re.sub(r'[^A-Za-z0-9.=-]+', '_', name)}.json"
 
     def run(self, jobs: Mapping[str, Callable[[], Any]]) -> None:
-        """Do, in this order, every job that is not done and that no other process is doing."""
+        """Do, in this order, every job that is not done yet and that no other process is doing."""
         for name, job in tqdm(jobs.items(), desc="jobs"):
             with ExitStack() as claim:
                 try:
                     claim.enter_context(alone(self.path(name)))
-                except RuntimeError:  # another process is at it; the claim of one that died is free
+                except RuntimeError:  # another process is doing it; the claim of a dead one is free
                     continue
                 if self.path(name).exists():
                     continue
                 try:
                     self.keep(name, job())
                 except DataUnavailable as error:
-                    tqdm.write(f"{name}: left out, {error}")
+                    tqdm.write(f"{name}: skipped, {error}")
 
     def keep(self, name: str, result: Any) -> None:
-        """Write the result of a job, completely or not at all; NumPy's arrays and numbers become JSON's."""
+        """Write the result of a job, completely or not at all; NumPy arrays and numbers become JSON."""
         with complete_or_absent(self.path(name)) as part:
             part.write_text(json.dumps(result, default=lambda value: value.tolist()), encoding="utf8")
 

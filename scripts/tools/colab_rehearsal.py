@@ -1,16 +1,16 @@
-"""Rehearse what happens when somebody opens a chapter on Colab, without Colab.
+"""Rehearse opening a chapter on Colab, without Colab.
 
-A fresh environment holds only what Colab has preinstalled (colab_versions.txt). One notebook alone is copied into an
-empty folder and run to its end by papermill. Its first cell installs our package from
+A fresh environment contains only what Colab has preinstalled (colab_versions.txt). One notebook alone is copied into an
+empty folder and run to the end by papermill. Its first cell installs our package from
 git+https://github.com/OWNER/NAME@REF as it will on Colab; only git is told (by GIT_CONFIG_* variables) that this
-address lies in a copy of the working tree on this disk. Afterwards exactly one package more may be installed: ours.
+address is a copy of the working tree on this disk. Afterwards exactly one more package may be installed: ours.
 
     python scripts/tools/colab_rehearsal.py                      chapter 0
     python scripts/tools/colab_rehearsal.py 02_stego_clustering  another chapter
     python scripts/tools/colab_rehearsal.py --all                all chapters, each after the package was removed again
 
-Needs the network for the environment (about 6 GB, some minutes) and for the tool that builds our wheel. Real data are
-switched off. Versions that this Python cannot have are replaced by the next older one, and the report says so.
+Needs the network for the environment (about 6 GB, a few minutes) and for the tool that builds our wheel. Real data is
+switched off. Versions not available for this Python are replaced by the next older one, and the report says so.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from stamp import repository  # noqa: E402
 
 VERSIONS = Path(__file__).with_name("colab_versions.txt")
 OURS = "lulc-utils"
-DRIVER = "papermill"  # what Colab does not have, to run the notebook
+DRIVER = "papermill"  # not on Colab; runs the notebook
 LEFT_OUT = {".venv", "_build", "dist", ".git", "__pycache__", ".pytest_cache", ".ruff_cache", ".ipynb_checkpoints"}
 SECONDS = 1200  # one chapter may take
 
@@ -45,16 +45,16 @@ def preinstalled() -> dict[str, str]:
 def installable(wanted: dict[str, str], available) -> tuple[dict[str, str], list[str]]:
     """The versions to install, and a sentence for each that had to be replaced by an older one.
 
-    available    function: requirement ("rasterio<=1.5.1") -> newest version that this Python can have, or None
+    available    function: requirement ("rasterio<=1.5.1") -> newest version available for this Python, or None
     """
     chosen, replaced = {}, []
     for name, version in wanted.items():
         newest = available(f"{name}=={version}") or available(f"{name}<={version}")
         if newest is None:
-            raise SystemExit(f"Neither {name} {version} nor an older one can be had for this Python.")
+            raise SystemExit(f"Neither {name} {version} nor an older version is available for this Python.")
         chosen[name] = newest
         if newest != version:
-            replaced.append(f"{name} {newest} stands in for {version}, which this Python cannot have.")
+            replaced.append(f"{name} {newest} replaces {version}, which is not available for this Python.")
     return chosen, replaced
 
 
@@ -91,8 +91,8 @@ def snapshot(folder: Path, ref: str) -> Path:
 
 
 def surroundings(scratch: Path, repository_copy: Path, name: str) -> dict[str, str]:
-    """Environment variables: our address leads to the copy, no data, nothing of this checkout or this user."""
-    kept = {k: v for k, v in os.environ.items() if not k.startswith(("LULC_", "PYTHON", "JUPYTER", "VIRTUAL_ENV"))}
+    """Environment variables: our address points to the copy; no data, nothing from this checkout or user."""
+    env = {k: v for k, v in os.environ.items() if not k.startswith(("LULC_", "PYTHON", "JUPYTER", "VIRTUAL_ENV"))}
     folders = {f: str(scratch / "home" / f) for f in ("JUPYTER_DATA_DIR", "JUPYTER_CONFIG_DIR", "IPYTHONDIR")}
     data = {f"LULC_{f}_DIR": str(scratch / "home" / f.lower()) for f in ("DATA", "CACHE")}
     git = {
@@ -101,7 +101,7 @@ def surroundings(scratch: Path, repository_copy: Path, name: str) -> dict[str, s
         "GIT_CONFIG_VALUE_0": f"https://github.com/{name}",
         "GIT_TERMINAL_PROMPT": "0",  # an address that is not ours must fail, not ask for a password
     }
-    return kept | folders | data | git | {"LULC_OFFLINE": "1", "PYTHONNOUSERSITE": "1"}
+    return env | folders | data | git | {"LULC_OFFLINE": "1", "PYTHONNOUSERSITE": "1"}
 
 
 def installed(python: Path) -> dict[str, str]:
@@ -112,7 +112,7 @@ def installed(python: Path) -> dict[str, str]:
 
 
 def unwanted(before: dict[str, str], after: dict[str, str]) -> list[str]:
-    """What the first cell changed beside adding our package; [] when all is as it must be."""
+    """What the first cell changed besides adding our package; [] when all is as it should be."""
     wrong = [f"{n} {v} was added" for n, v in after.items() if n not in before and n != OURS]
     wrong += [f"{n} {v} became {after.get(n, 'nothing')}" for n, v in before.items() if after.get(n) != v]
     return wrong if OURS in after else [*wrong, f"{OURS} was not installed"]
@@ -130,7 +130,7 @@ def build_environment(folder: Path) -> Path:
 
 
 def rehearse(chapter: str, python: Path, copy: Path, scratch: Path, env: dict[str, str]) -> list[str]:
-    """Run one notebook alone; returns what went wrong, [] when nothing did."""
+    """Run one notebook alone; returns the problems, [] when there are none."""
     search = "import importlib.util, sys; sys.exit(importlib.util.find_spec('lulc_utils') is not None)"
     folder = scratch / "content" / chapter
     folder.mkdir(parents=True)
@@ -168,8 +168,8 @@ def main() -> int:
     scratch, failed, start = Path(tempfile.mkdtemp(prefix="colab-")), 0, time.monotonic()
     try:
         name, ref = repository()
-        kept = args.environment and args.environment / "bin" / "python"
-        python = kept if kept and kept.exists() else build_environment(args.environment or scratch / "environment")
+        ready = args.environment and args.environment / "bin" / "python"
+        python = ready if ready and ready.exists() else build_environment(args.environment or scratch / "environment")
         print(f"environment   ready    {time.monotonic() - start:5.0f} s", flush=True)
         copy = snapshot(scratch / "repository", ref)
         env = surroundings(scratch, copy, name)

@@ -7,7 +7,7 @@
 Chapters run side by side, each with its share of the processor cores. Executed notebooks, the numbers of each chapter
 (JSON) and a summary (summary.md, summary.json) go to build/PROFILE. A chapter that fails does not stop the others; its
 notebook shows where, and the exit code is 1. A chapter, profile or parameter that does not exist is refused before
-anything runs (papermill itself would ignore a misspelt parameter).
+anything runs (papermill itself would ignore a misspelled parameter).
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def chapters() -> list[str]:
 
 
 def profiles() -> list[str]:
-    """Names of the profiles that exist; quick is the chapters as they stand, so it has no folder."""
+    """Names of the profiles; quick means the chapters unchanged, so it has no folder."""
     return ["quick", *sorted(folder.name for folder in (NOTEBOOKS / "profiles").iterdir() if folder.is_dir())]
 
 
@@ -72,7 +72,7 @@ def cores() -> int:
 
 
 def start(source: Path, out: Path, chosen: dict, threads: int, timeout: int) -> subprocess.Popen:
-    """Begin to execute a notebook in a process of its own, with its share of threads."""
+    """Start executing a notebook in its own process, with its share of threads."""
     command = [sys.executable, "-m", "papermill", str(source), str(out), "--cwd", str(source.parent)]
     command += ["--parameters_yaml", yaml.safe_dump(chosen), "--execution-timeout", str(timeout), "--no-progress-bar"]
     settings = {name: str(threads) for name in THREADS}
@@ -88,7 +88,7 @@ def error_line(out: Path) -> str:
                 if output.output_type == "error":
                     return f"{output.ename}: {output.evalue}".splitlines()[0]
     lines = out.with_suffix(".log").read_text(encoding="utf8").strip().splitlines()
-    return lines[-1] if lines else "papermill stopped without a word"
+    return lines[-1] if lines else "papermill stopped without a message"
 
 
 def outcome(chapter: str, code: int, seconds: float, out: Path, results: Path) -> dict:
@@ -97,8 +97,7 @@ def outcome(chapter: str, code: int, seconds: float, out: Path, results: Path) -
     if code != 0:
         return row | {"status": "failed", "result": error_line(out)}
     try:
-        kept = json.loads(results.read_text(encoding="utf8"))
-        return row | {"result": kept["headline"]}
+        return row | {"result": json.loads(results.read_text(encoding="utf8"))["headline"]}
     except (OSError, ValueError, KeyError) as error:
         return row | {"status": "failed", "result": f"no main result in {results.name}: {error!r}"}
 
@@ -106,14 +105,14 @@ def outcome(chapter: str, code: int, seconds: float, out: Path, results: Path) -
 def run(waiting: dict[str, dict], folder: Path, jobs: int, timeout: int, notebooks: Path = NOTEBOOKS) -> list[dict]:
     """Execute chapters side by side, {chapter: parameters}; rows of the summary, in the given order.
 
-    An interrupt (Ctrl-C) ends the chapters that run and removes what they had begun to write.
+    An interrupt (Ctrl-C) ends the running chapters and removes what they had begun to write.
     """
     folder.mkdir(parents=True, exist_ok=True)
     processes, stop, threads = [], Event(), max(1, cores() // jobs)
 
     def execute(chapter: str) -> dict:
         results, since = Path(waiting[chapter]["results_file"]), time.perf_counter()
-        results.unlink(missing_ok=True)  # numbers of an earlier run would deceive
+        results.unlink(missing_ok=True)  # numbers of an earlier run would be misleading
         with tempfile.TemporaryDirectory(prefix=f".{chapter}.", dir=folder) as scratch:
             out = Path(scratch) / f"{chapter}.ipynb"
             process = start(notebooks / out.name, out, waiting[chapter], threads, timeout)
@@ -137,7 +136,7 @@ def run(waiting: dict[str, dict], folder: Path, jobs: int, timeout: int, noteboo
 
 
 def _end(processes: list[subprocess.Popen]) -> None:
-    """Interrupt processes, papermill then ends its kernel; kill those that do not mind."""
+    """Interrupt processes, so that papermill ends their kernels; kill those that do not stop."""
     for process in processes:
         process.send_signal(signal.SIGINT)
     for process in processes:
@@ -186,7 +185,7 @@ def options() -> argparse.ArgumentParser:
 
 
 def keep(args: argparse.Namespace, rows: list[dict], folder: Path, jobs: int) -> None:
-    """Write the summary, and to book/measured what was asked for."""
+    """Write the summary, and the requested results to book/measured."""
     about = {"profile": args.profile, "jobs": jobs, "cores": cores(), "threads": max(1, cores() // jobs)}
     content = about | {"machine": machine(), "chapters": {row.pop("chapter"): row for row in map(dict, rows)}}
     write(folder / "summary.json", json.dumps(content, indent=1) + "\n")
@@ -198,12 +197,12 @@ def keep(args: argparse.Namespace, rows: list[dict], folder: Path, jobs: int) ->
             write(measured / f"{row['chapter']}.json", numbers)
     if args.keep_times and all(row["status"] == "passed" for row in rows):
         seconds = {"seconds": {row["chapter"]: row["seconds"] for row in rows}}
-        kept = about | {"machine": content["machine"]} | seconds
-        write(measured / "run_times.json", json.dumps(kept, indent=1) + "\n")
+        times = about | {"machine": content["machine"]} | seconds
+        write(measured / "run_times.json", json.dumps(times, indent=1) + "\n")
 
 
 def main() -> int:
-    """Check what was asked for, run it, print and write the summary."""
+    """Check the request, run it, print and write the summary."""
     parser = options()
     args = parser.parse_args()
     wanted = list(dict.fromkeys(args.chapter or chapters()))

@@ -3,12 +3,12 @@
     python scripts/tools/stamp.py            rewrite the links
     python scripts/tools/stamp.py --check    exit with 1 and name the files whose links are stale
 
-A publishing workflow, or somebody who makes a fork or a release, says by two variables what they should point at:
+A publishing workflow, or somebody who makes a fork or a release, says in two variables what they should point at:
 
     LULC_REPOSITORY    https://github.com/OWNER/NAME
     LULC_REF           branch or tag
 
-They are then written into _config.yml too, so that the button of the theme, which reads its address there, and the
+They are then also written into _config.yml, so that the theme's button, which reads its address there, and the
 links in the text lead to the same place.
 """
 
@@ -46,7 +46,7 @@ def repository() -> tuple[str, str]:
     url = os.environ.get("LULC_REPOSITORY")
     ref = os.environ.get("LULC_REF") or ref
     if not re.fullmatch(PART, ref):
-        raise SystemExit(f"The branch or tag '{ref}' cannot stand in a link to Colab; take a name without slashes.")
+        raise SystemExit(f"The branch or tag '{ref}' cannot be used in a link to Colab; take a name without slashes.")
     return _name(url) if url else name, ref
 
 

@@ -4,11 +4,11 @@
     python scripts/tools/student.py --instructor     full copies in dist/instructor: solutions unfolded
     python scripts/tools/student.py 00_start_here    one chapter only
 
-A solution cell is a code cell tagged `solution`. What the student has to write stands in it between the lines
-`### BEGIN SOLUTION` and `### END SOLUTION`, and is replaced by a line that raises; a cell without them is replaced as
-a whole. The check that follows stays. Nothing is hidden in a copy: cell metadata, attachments and outputs go, except
-for the short outputs that every run must reproduce. The link to Colab goes too, because it opens the full chapter.
-The markers are nbgrader's; its own ClearSolutions would bring a server and a database, and leaves what else could tell.
+A solution cell is a code cell tagged `solution`. What the student has to write is between its lines
+`### BEGIN SOLUTION` and `### END SOLUTION`, and is replaced by a line that raises; a cell without them is replaced
+entirely. The check that follows stays. Nothing is hidden in a copy: cell metadata, attachments and outputs are removed,
+except for the short outputs that every run must reproduce. So is the link to Colab, because it opens the full chapter.
+The markers are nbgrader's; its own ClearSolutions needs a server and a database, and leaves other traces of solutions.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def exercise_of(cells: list) -> dict[int, int]:
                 number = int(heading[1])
         if "solution" in cell["metadata"].get("tags", []):
             if number is None:
-                raise ValueError("A cell is tagged 'solution' but no heading '### Exercise N' stands above it.")
+                raise ValueError("A cell is tagged 'solution' but there is no heading '### Exercise N' above it.")
             numbers[index] = number
     return numbers
 
@@ -72,19 +72,19 @@ def stub(source: str, number: int) -> str:
     line_to_replace = (
         f'raise NotImplementedError("Exercise {number}: replace this line by your own code, then run the check below.")'
     )
-    marked, kept, before = BEGIN in source, [], False
+    marked, lines, before = BEGIN in source, [], False
     for secret, line in split(source):
         starts = line.strip() == BEGIN if marked else secret and not before
         if starts:
-            kept.append(line[: len(line) - len(line.lstrip())] * marked + line_to_replace)
+            lines.append(line[: len(line) - len(line.lstrip())] * marked + line_to_replace)
         elif not secret:
-            kept.append(line)
+            lines.append(line)
         before = secret
-    return "\n".join(kept)
+    return "\n".join(lines)
 
 
 def secrets(notebook) -> set[str]:
-    """Stripped lines that occur in solutions only; lines of up to six characters ('else:') tell nothing."""
+    """Stripped lines that occur only in solutions; lines of up to six characters ('else:') give nothing away."""
     cells, inside, outside = notebook["cells"], set(), []
     solutions = exercise_of(cells)
     for index, cell in enumerate(cells):
@@ -94,7 +94,7 @@ def secrets(notebook) -> set[str]:
 
 
 def student_copy(notebook):
-    """A chapter without its solutions; ValueError if a line of them could still be found in the copy."""
+    """A chapter without its solutions; ValueError if one of their lines is still in the copy."""
     result, solutions = copy.deepcopy(notebook), exercise_of(notebook["cells"])
     result["metadata"] = {k: v for k, v in notebook["metadata"].items() if k in ("kernelspec", "language_info")}
     for index, cell in enumerate(result["cells"]):
@@ -116,7 +116,7 @@ def student_copy(notebook):
 
 
 def instructor_copy(notebook):
-    """A chapter with its solutions in sight."""
+    """A chapter with its solutions visible."""
     result = copy.deepcopy(notebook)
     for cell in result["cells"]:
         if "solution" in cell["metadata"].get("tags", []):

@@ -123,7 +123,7 @@ def test_the_site_carries_no_scripts_that_no_page_loads():
     assert not [p for p in PAGES if "unpkg.com" in (HTML / f"{p}.html").read_text(encoding="utf8")]
 
 
-def test_mends_are_made_once_and_only_where_needed():
+def test_repairs_are_made_once_and_only_where_needed():
     import offline
 
     broken = (
@@ -131,9 +131,9 @@ def test_mends_are_made_once_and_only_where_needed():
         '<table><tr><th class="head"><p></p></th><th class="head"><p>size</p></th></tr></table>'
         '<div id="pst-primary-sidebar" class="bd-sidebar"></div>'
     )
-    mended = offline.mend(broken)
-    assert offline.mend(mended) == mended
-    parts = BeautifulSoup(mended, "html.parser")
+    repaired = offline.repair(broken)
+    assert offline.repair(repaired) == repaired
+    parts = BeautifulSoup(repaired, "html.parser")
     assert parts.find(id="a")["role"] == "listitem" and len(parts.find_all("th")) == 1
     assert parts.find(id="pst-primary-sidebar")["role"] == "region"
     script = '<script src="https://cdn.jsdelivr.net/npm/leaflet@1.9.3/dist/leaflet.js"></script>'

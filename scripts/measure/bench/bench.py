@@ -1,10 +1,10 @@
 """Speed as ratios, each measured side by side in one run (`make bench`). Nothing here is a test.
 
-Absolute rates depend on the machine and are printed only to be looked at; the ratios are what the book claims.
+Absolute rates depend on the machine and are printed for information only; the book makes claims about the ratios.
 
     python scripts/measure/bench/bench.py [--only PART ...] [--keep]
 
-Without --only all parts run but the long ones. --keep puts the rows in book/measured/performance.json, from which
+Without --only, all parts except the long ones run. --keep puts the rows in book/measured/performance.json, from which
 the page *Performance* is made; parts that were not run keep their earlier rows there.
 """
 
@@ -48,11 +48,11 @@ PARTS: dict[str, Callable[[], list[Row]]] = {
     "workers": mapping.workers,
     "memory": memory.run,
 }
-LONG: dict[str, Callable[[], list[Row]]] = {"memory_embedded": memory.embedded}  # only when asked for
+LONG: dict[str, Callable[[], list[Row]]] = {"memory_embedded": memory.embedded}  # only on request
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the parts, print their rows and, if asked, keep them."""
+    """Run the parts, print their rows and, if asked, save them."""
     parser = argparse.ArgumentParser(
         "python scripts/measure/bench/bench.py", description="Measure speed as ratios, in one run."
     )

@@ -1,8 +1,8 @@
 """Contrastive pre-training against the plain formulation, side by side in one run. Nothing here is a test.
 
-Plain: every pixel that both views show is a point, and its similarity to every other one is kept. Ours: a fixed number
+Plain: every pixel that both views show is a point, and all pairwise similarities are computed. Ours: a fixed number
 of points per patch. The network is the same, so the ratio says what sampling saves as crops grow; the memory is that
-of the largest tensors of the loss, counted from their shapes, beside what the network needs anyway.
+of the largest tensors of the loss, counted from their shapes, next to what the network needs anyway.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def sampled(net: unet.UNet, head: co.Projection, a: co.View, b: co.View, generat
 
 
 def plain(net: unet.UNet, head: co.Projection, a: co.View, b: co.View) -> int:
-    """One step with all shared pixels, written as the formula reads."""
+    """One step with all shared pixels, written like the formula."""
     n = int(_shared(a, b).min())
     points = co.matching_points(a, b, n, torch.Generator().manual_seed(0))
     features = net.features(torch.cat([a.pixels, b.pixels]))
@@ -76,7 +76,7 @@ def activations(net: unet.UNet, crop: int) -> int:
 
 
 def run(crops: tuple[int, ...] = (32, 64, 96), repeats: int = 3) -> list[Row]:
-    """Time per step of the plain way in steps of ours, and its memory, for every crop size; then a whole step."""
+    """Time per step of the plain way relative to ours, and its memory, for every crop size; then a whole step."""
     generator, rows = torch.Generator().manual_seed(0), []
     net = co.fresh(co.GROUND_BANDS, torch.rand(4, len(co.GROUND_BANDS), 16, 16, generator=generator))
     head = co.Projection(net.dim)
@@ -98,10 +98,10 @@ def run(crops: tuple[int, ...] = (32, 64, 96), repeats: int = 3) -> list[Row]:
                 f"contrastive step, all pixels, crop {crop}",
                 least["plain"] / least["sampled"],
                 "ratio",
-                f"A step with all {every} shared pixels takes so many times as long as one with {BATCH * POINTS} "
+                f"A step with all {every} shared pixels takes this many times as long as one with {BATCH * POINTS} "
                 f"points ({1 / least['sampled']:.1f} steps/s); its similarities fill {matrices(every) / 1e6:.0f} MB "
-                f"instead of {matrices(BATCH * POINTS) / 1e6:.1f} MB, beside {activations(net, crop) / 1e6:.0f} MB for "
-                "the network.",
+                f"instead of {matrices(BATCH * POINTS) / 1e6:.1f} MB, the network {activations(net, crop) / 1e6:.0f} "
+                "MB.",
                 "the time of our step",
             )
         )

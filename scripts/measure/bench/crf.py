@@ -13,7 +13,7 @@ SIZE, CLASSES, ITERATIONS, SMALL = 512, 7, 10, 48
 
 
 def blurred_truth(scene: Scene, width: int = 17) -> torch.Tensor:
-    """[K, H, W]: one-hot labels blurred by `width` pixels, what a network with coarse patches answers."""
+    """[K, H, W]: one-hot labels blurred by `width` pixels, like the output of a network with coarse patches."""
     p = F.one_hot(torch.from_numpy(scene.labels).long(), CLASSES).permute(2, 0, 1).float()
     p = F.avg_pool2d(p[None], width, 1, width // 2, count_include_pad=False)[0] + 0.02
     return p / p.sum(0)
@@ -48,19 +48,19 @@ def rows_of(taken: dict[str, float], pairs: float) -> list[Row]:
     """Rows of the seconds of the CRF and of the product, and those of all pairs."""
     what = f"{SIZE} x {SIZE} pixels, {CLASSES} classes, {ITERATIONS} iterations"
     return [
-        Row("dense CRF", taken["crf"], "s", f"The CRF of one image takes so long ({what}).", target=("at most", 3)),
+        Row("dense CRF", taken["crf"], "s", f"The CRF of one image takes this long ({what}).", target=("at most", 3)),
         Row(
             "dense CRF in matrix products",
             taken["crf"] / taken["product"],
             "ratio",
-            f"The dense CRF of one image takes as long as so many matrix products ({what}).",
+            f"The dense CRF of one image takes as long as this many matrix products ({what}).",
             "the time of one product of two 2048 x 2048 matrices",
         ),
         Row(
             "dense CRF by all pairs",
             pairs / taken["crf"],
             "ratio",
-            f"Comparing all pairs of pixels would take so many times as long, {pairs / 3600:.1f} hours; extrapolated "
+            f"Comparing all pairs of pixels would take this many times as long, {pairs / 3600:.1f} hours; extrapolated "
             f"from {SMALL} x {SMALL} pixels.",
             "the time of our dense CRF",
         ),

@@ -18,7 +18,7 @@ SIZE, PRODUCT = 224, 2048  # sides of the images and of the matrices of the prod
 
 
 def flops(net: backbone.Backbone, patches: int) -> float:
-    """Multiplications and additions of one forward pass over so many patches, matrix products only."""
+    """Multiplications and additions in one forward pass over this many patches, matrix products only."""
     tokens, dim, depth = patches + 1, net.dim, len(net.model.blocks)
     linear = 24 * dim**2 * tokens * depth  # qkv 6, projection 2, MLP 16
     attention = 4 * tokens**2 * dim * depth
@@ -26,7 +26,7 @@ def flops(net: backbone.Backbone, patches: int) -> float:
 
 
 def numbers(precision: str, *shape: int) -> torch.Tensor:
-    """Random numbers of that precision, in the form in which this processor multiplies them fastest."""
+    """Random numbers of this precision, in the form that this processor multiplies fastest."""
     x = torch.randn(*shape)
     if precision == "fp32":
         return x
@@ -34,7 +34,7 @@ def numbers(precision: str, *shape: int) -> torch.Tensor:
 
 
 def own_products(net: backbone.Backbone, precision: str, at_once: int, patches: int) -> Callable[[], None]:
-    """The network's linear layers and attention alone, on random numbers: its products without all that is between."""
+    """The network's linear layers and attention alone, on random numbers: its products alone."""
     tokens, dim, depth = patches + 1, net.dim, len(net.model.blocks)
     shapes = [(3 * net.patch**2, dim), *[(dim, 3 * dim), (dim, dim), (dim, 4 * dim), (4 * dim, dim)] * depth]
     layers = [(numbers(precision, at_once, tokens, k), numbers(precision, m, k)) for k, m in dict.fromkeys(shapes)]
@@ -106,7 +106,7 @@ def product_rows(precision: str, rates: dict[str, float], read: str, replaced: b
 
 
 def side_by_side(images: int = 8) -> Row:
-    """What it gains that every thread takes a batch of its own, instead of all sharing each layer of one batch."""
+    """The gain when every thread takes its own batch, instead of all sharing each layer of one batch."""
     x = np.random.default_rng(0).integers(0, 255, (images, 3, SIZE, SIZE), dtype=np.uint8)
     net = backbone.load("random")
 
@@ -119,14 +119,14 @@ def side_by_side(images: int = 8) -> Row:
         "batches side by side",
         taken["in turn"] / taken["side by side"],
         "ratio",
-        f"Features of {images} images, one batch on each of {torch.get_num_threads()} threads, are computed so many "
+        f"Features of {images} images, one batch on each of {torch.get_num_threads()} threads, are computed this many "
         "times faster than batch after batch by all threads together.",
         "the speed of one batch after the other",
     )
 
 
 def cached(images: int = 16) -> Row:
-    """What keeping features on disk saves."""
+    """What caching features on disk saves."""
     x = np.stack([s.pixels for s in simulate.aerial_scenes(range(images), size=SIZE)])
     net = backbone.load("random")
     with tempfile.TemporaryDirectory() as folder:
@@ -140,7 +140,7 @@ def cached(images: int = 16) -> Row:
         "features from the cache",
         taken["computed"] / taken["cached"],
         "ratio",
-        f"Features of {images} images that are kept on disk are read so many times faster than they are computed.",
+        f"Features of {images} images cached on disk are read this many times faster than they are computed.",
         "the speed of computing them",
     )
 

@@ -1,7 +1,7 @@
 """Speed of mapping whole scenes (`make bench`). Nothing here is a test.
 
 A simulated photograph is tiled to scenes of any size. Two models: one that looks at single pixels and costs almost
-nothing, so that reading and writing is what is measured, next to GDAL's own copy of the scene to a COG; and the
+nothing, so that reading and writing are measured, next to GDAL's own copy of the scene to a COG; and the
 embedded backbone with a STEGO head, next to the same model on the same windows without any map. Two Dask workers are
 compared with one; all use one thread each.
 """
@@ -59,14 +59,14 @@ CHEAP = mapping.Model(by_brightness, "brightness", "bench", AERIAL_CLASSES)
 
 
 def embedded_stego() -> mapping.Model:
-    """The embedded backbone with a head that was never trained: it costs the same."""
+    """The embedded backbone with an untrained head: it costs the same."""
     net = backbone.load("embedded")
     head, centers = stego.initial(net.dim, 24, len(AERIAL_CLASSES), seed=0)
     return mapping.stego_model(stego.Stego(head.eval().requires_grad_(False), centers, []), net, AERIAL_CLASSES)
 
 
 def bare(source: Path, model: mapping.Model, window: int, overlap: int) -> None:
-    """The model on the windows that `map_raster` would give it; the answers are thrown away."""
+    """The model on the windows that `map_raster` would give it; its output is discarded."""
     with rasterio.Env(GDAL_CACHEMAX=64), rasterio.open(source) as file:
         rows, cols = (mapping.spans(n, window, overlap) for n in file.shape)
         for row in rows:
@@ -98,12 +98,12 @@ def run(size: int = 4096, stego_size: int = 960) -> list[Row]:
 
 
 def copy_row(size: int, overlap: str, taken: dict[str, float]) -> Row:
-    """Mapping with next to no model against copying."""
+    """Mapping with a trivial model against copying."""
     return Row(
         f"mapping against copying, overlap {overlap}",
         taken["copy"] / taken[overlap],
         "ratio",
-        f"Mapping {size} x {size} pixels with next to no model, {size**2 / 1e6 / taken[overlap]:.1f} megapixels/s: "
+        f"Mapping {size} x {size} pixels with a trivial model, {size**2 / 1e6 / taken[overlap]:.1f} megapixels/s: "
         "reading, blending and writing.",
         "the speed of GDAL's copy of the same scene to a COG",
         ("at least", 0.5),
@@ -126,7 +126,7 @@ def bare_row(size: int, taken: dict[str, float]) -> Row:
 
 
 def waiting(seconds: float) -> mapping.Model:
-    """A model that takes time but no processor: what two workers then lack of 2x is not for want of cores."""
+    """A model that takes time but no CPU: if two workers then stay below 2x, it is not for lack of cores."""
 
     def wait(pixels: np.ndarray) -> np.ndarray:
         time.sleep(seconds)
@@ -136,13 +136,13 @@ def waiting(seconds: float) -> mapping.Model:
 
 
 def alone(source: Path, window: int, overlap: int) -> None:
-    """The bare model with one thread, in whatever process this is called."""
+    """The bare model with one thread, in the calling process."""
     torch.set_num_threads(1)
     bare(source, embedded_stego(), window, overlap)
 
 
 def workers(size: int = 1824, window: int = 256, overlap: int = 32) -> list[Row]:
-    """Two Dask workers against one: with the network, with a model that only waits; and two processes by themselves."""
+    """Two Dask workers against one: with the network, with a model that only waits; and two independent processes."""
     with tempfile.TemporaryDirectory() as name, scale.local(1) as single, scale.local(2) as double:
         double.wait_for_workers(2)
         source, out = tiled_scene(Path(name) / "a.tif", size), Path(name) / "map.tif"
@@ -166,7 +166,7 @@ def workers(size: int = 1824, window: int = 256, overlap: int = 32) -> list[Row]
             "what one driver can put together",
             size**2 / 1e6 / driver["2"],
             "megapixels/s",
-            f"Two workers with next to no model, driver and scheduler beside them on the same cores ({what}).",
+            f"Two workers with a trivial model, driver and scheduler on the same cores ({what}).",
             threads=1,
         )
     ]

@@ -59,7 +59,7 @@ def rows_of(sizes: tuple[int, int], peaks: tuple[float, float], what: str, words
             f"memory, {what}, {sizes[1]} against {sizes[0]} pixels",
             peaks[1] / peaks[0],
             "ratio",
-            f"A scene with {(sizes[1] / sizes[0]) ** 2:g} times as many pixels needs so many times the memory.",
+            f"A scene with {(sizes[1] / sizes[0]) ** 2:g} times as many pixels needs this many times the memory.",
             "the peak memory of the smaller scene",
             ("at most", 1.1),
             threads=1,
@@ -73,7 +73,7 @@ def run(sizes: tuple[int, int] = (4096, 16384)) -> list[Row]:
 
 
 def embedded(sizes: tuple[int, int] = (4096, 16384), every: int = 16) -> list[Row]:
-    """Peak memory with the network: in every window of the smaller scene, in a part of those of the larger one."""
+    """Peak memory with the network: in every window of the smaller scene, in some windows of the larger one."""
     row = len(spans(sizes[1], 512, 64))
     peaks = peak_memory(sizes[0], "embedded_stego()"), peak_memory(sizes[1], f"now_and_then({every}, {row})")
     words = (

@@ -1,4 +1,4 @@
-"""One measurement is a row; rows are printed, and kept in a file. What the parts of `make bench` share; no test."""
+"""A measurement is a row; rows are printed and saved in a file. Shared by the parts of `make bench`; not a test."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ KEPT = Path(__file__).resolve().parents[3] / "book/measured/performance.json"
 
 @dataclass(frozen=True)
 class Row:
-    """One measured number and what it says.
+    """One measured number and its meaning.
 
     unit           "ratio", or that of the value
     compared_with  what a ratio divides by; "" for a rate or a size that stands alone
@@ -52,13 +52,13 @@ class Row:
 
     def __str__(self) -> str:
         kind, wanted = self.target or ("", 0)
-        target = f" ({kind} {wanted:g} was asked: {'met' if self.met else 'missed'})" if self.target else ""
+        target = f" ({kind} {wanted:g} was the target: {'met' if self.met else 'missed'})" if self.target else ""
         against = f" times {self.compared_with}" if self.unit == "ratio" else f" {self.unit}"
         return f"{self.name}: {self.value:.3g}{against}{target}. {self.explanation}"
 
 
 def seconds(functions: dict[str, Callable], repeats: int = 5) -> dict[str, float]:
-    """Median seconds of each function; they take turns, so that a busy moment hurts all alike."""
+    """Median seconds of each function; they take turns, so that a busy moment affects all equally."""
     taken = {name: [] for name in functions}
     for function in functions.values():
         function()  # warm up
@@ -83,7 +83,7 @@ def machine() -> dict:
 
 
 def _processor() -> str:
-    """The model's name as the system gives it."""
+    """The model's name as given by the system."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:
@@ -93,8 +93,8 @@ def _processor() -> str:
 
 
 def keep(part: str, rows: list[Row], path: Path = KEPT) -> None:
-    """Put the rows of one part in the place of its earlier ones; the other parts stay as they were measured."""
-    kept = json.loads(path.read_text(encoding="utf8")) if path.exists() else {}
-    kept[part] = {"machine": machine(), "rows": [asdict(row) for row in rows]}
+    """Replace the earlier rows of one part; the other parts stay as measured."""
+    parts = json.loads(path.read_text(encoding="utf8")) if path.exists() else {}
+    parts[part] = {"machine": machine(), "rows": [asdict(row) for row in rows]}
     with complete_or_absent(path) as part:
-        part.write_text(json.dumps(kept, indent=1) + "\n", encoding="utf8")
+        part.write_text(json.dumps(parts, indent=1) + "\n", encoding="utf8")

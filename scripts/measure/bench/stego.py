@@ -1,9 +1,9 @@
-"""Speed of a STEGO training step next to the authors' way of doing it (`make bench`). Nothing here is a test.
+"""Speed of a STEGO training step next to the authors' version (`make bench`). Nothing here is a test.
 
 Ours: features of the frozen backbone are computed once, and the head sees only the patches that a step samples.
 The authors' step computes backbone and head for the whole maps of an image and its neighbour, samples both at
-random coordinates, and finds its negatives within the batch ("two groups"). "Seven groups" computes the maps of the
-five negatives, too, which the authors' code does not do; it is what the cost would be without that trick.
+random coordinates, and takes its negatives from the batch ("two groups"). "Seven groups" also computes the maps of the
+five negatives, which the authors' code does not do; it shows the cost without that trick.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ def sampled(maps: torch.Tensor, coordinates: torch.Tensor) -> torch.Tensor:
 
 
 def full_maps(head: stego.Head, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Features [B, h, w, D] -> features and codes [B, D, h, w], [B, C, h, w], dropout as the authors have it.
+    """Features [B, h, w, D] -> features and codes [B, D, h, w], [B, C, h, w], dropout as in the authors' code.
 
-    Linear layers over the last axis give what 1 x 1 convolutions do and are no slower on the CPU.
+    Linear layers over the last axis give the same as 1 x 1 convolutions and are no slower on the CPU.
     """
     a, b, seen = (F.dropout2d(x.permute(0, 3, 1, 2), DROPOUT).permute(0, 2, 3, 1) for _ in range(3))
     return seen.permute(0, 3, 1, 2), head(x, (a, b)).permute(0, 3, 1, 2)
@@ -50,17 +50,17 @@ def reference(
     def step() -> float:
         batch = torch.randperm(len(near))[:BATCH]
         pick = near[batch, torch.randint(near.shape[1], (BATCH,))]
-        one, two = (torch.rand(BATCH, SIDE, SIDE, 2) * 2 - 1 for _ in range(2))
+        places, others = (torch.rand(BATCH, SIDE, SIDE, 2) * 2 - 1 for _ in range(2))
         features, codes = full_maps(head, look_up(batch))
-        first = [sampled(t, one) for t in (features, codes)]
-        second = [sampled(t, two) for t in full_maps(head, look_up(pick))]
+        first = [sampled(t, places) for t in (features, codes)]
+        second = [sampled(t, others) for t in full_maps(head, look_up(pick))]
         loss = stego.WEIGHTS[0] * stego.correspondence_loss(first[0], first[0], first[1], first[1], shifts[0])
         loss = loss + stego.WEIGHTS[1] * stego.correspondence_loss(first[0], second[0], first[1], second[1], shifts[1])
         for _ in range(stego.NEGATIVES):
             other = torch.randperm(BATCH)
             other = torch.where(other == torch.arange(BATCH), other + 1, other) % BATCH
             maps = (features[other], codes[other]) if groups == 2 else full_maps(head, look_up(batch[other]))
-            third = [sampled(t, two) for t in maps]
+            third = [sampled(t, others) for t in maps]
             term = stego.correspondence_loss(first[0], third[0], first[1], third[1], shifts[2])
             loss = loss + stego.WEIGHTS[2] / stego.NEGATIVES * term
         probe = stego.cluster_loss(codes.detach().permute(0, 2, 3, 1), centers)
@@ -90,7 +90,7 @@ def quality(net: stego.Stego, features: torch.Tensor, truth: np.ndarray, shifts:
 
 
 def run() -> list[Row]:
-    """Ratios of seconds per step, and what both ways have learned after as many steps."""
+    """Ratios of seconds per step, and what both ways have learned after the same number of steps."""
     scenes = list(simulate.aerial_scenes(range(IMAGES), size=SIZE))
     pixels = np.stack([s.pixels for s in scenes])
     vit = backbone.load()
@@ -113,7 +113,7 @@ def run() -> list[Row]:
     taken = seconds(
         {"1": lambda: ours(1), "6": lambda: ours(6), "two": theirs(cached, 2), "seven": theirs(cached, 7)}, repeats=5
     )
-    step = (taken["6"] - taken["1"]) / (5 * (IMAGES // BATCH))  # what training costs once is left out
+    step = (taken["6"] - taken["1"]) / (5 * (IMAGES // BATCH))  # without the fixed costs of training
     live = seconds({"two": theirs(through_vit, 2), "seven": theirs(through_vit, 7)}, repeats=1)
     what = f"batch {BATCH}, {SIDE**2} samples, {stego.NEGATIVES} negatives, {vit.dim} -> {CODE} numbers"
     rows = step_rows(step, what, taken, live)
@@ -121,10 +121,8 @@ def run() -> list[Row]:
 
 
 def step_rows(step: float, what: str, taken: dict[str, float], live: dict[str, float]) -> list[Row]:
-    """Rows of the seconds of our step and of the authors', on kept features and with the backbone."""
-    rows = [
-        Row("STEGO step", 1e3 * step, "ms", f"One training step of the head on kept features takes so long ({what}).")
-    ]
+    """Rows of the seconds of our step and of the authors', on cached features and with the backbone."""
+    rows = [Row("STEGO step", 1e3 * step, "ms", f"One training step of the head on cached features ({what}).")]
     for name, words, times, wanted in (
         ("head on full maps", "keeps the features but runs the head on all patches", taken, 20),
         ("backbone in every step", "runs the backbone, too", live, 200),
@@ -135,7 +133,7 @@ def step_rows(step: float, what: str, taken: dict[str, float], live: dict[str, f
                     f"STEGO, {name}, {groups} groups",
                     times[groups] / step,
                     "ratio",
-                    f"A step that {words}, for the maps of {maps}, takes so many times as long as ours.",
+                    f"A step that {words}, for the maps of {maps}, takes this many times as long as ours.",
                     "the time of our step",
                     ("at least", wanted) if groups == "seven" else None,
                 )
@@ -144,7 +142,7 @@ def step_rows(step: float, what: str, taken: dict[str, float], live: dict[str, f
 
 
 def learned(ours: Callable, cached: Callable, setting: tuple, features: torch.Tensor, truth: np.ndarray) -> list[Row]:
-    """Loss and mIoU of both ways after as many steps, means of three seeds: the faster one must not learn less."""
+    """Loss and mIoU of both ways after equally many steps, means of three seeds: the faster one must not learn less."""
     near, shifts, dim = setting
     steps, results = EPOCHS * (IMAGES // BATCH), {"ours": [], "the authors'": []}
     for seed in range(3):
