@@ -84,7 +84,7 @@ def test_a_version_that_cannot_be_had_is_replaced_by_an_older_one_and_named():
     have = {"torch==2.11.0": "2.11.0", "rasterio<=1.5.1": "1.4.4"}
     chosen, replaced = colab.installable({"torch": "2.11.0", "rasterio": "1.5.1"}, have.get)
     assert chosen == {"torch": "2.11.0", "rasterio": "1.4.4"}
-    assert replaced == ["rasterio 1.4.4 stands in for 1.5.1, which this Python cannot have."]
+    assert replaced == ["rasterio 1.4.4 replaces 1.5.1, which is not available for this Python."]
     with pytest.raises(SystemExit, match="Neither timm 9 nor an older one"):
         colab.installable({"timm": "9"}, have.get)
 

@@ -62,8 +62,8 @@ def test_a_part_replaces_only_its_own_rows(kept):
 
 def test_rows_know_whether_they_reach_their_target():
     assert (RATIO.met, SLOW.met, RATE.met) == (True, False, None)
-    assert "0.612 times the speed of GDAL (at least 0.5 was asked: met). Reading and writing." in str(RATIO)
-    assert "4 s (at most 3 was asked: missed)" in str(SLOW)
+    assert "0.612 times the speed of GDAL (at least 0.5 was the target: met). Reading and writing." in str(RATIO)
+    assert "4 s (at most 3 was the target: missed)" in str(SLOW)
     with pytest.raises(ValueError, match="is a ratio; say what it is compared with"):
         Row("x", 1.0, "ratio", "Words.")
     with pytest.raises(ValueError, match="must be 'at least' or 'at most', not 'about'"):
