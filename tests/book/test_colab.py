@@ -80,12 +80,12 @@ def test_a_gpu_is_asked_for_exactly_where_the_parameters_use_one(path):
 # ---------------------------------------------------------------------------------------------- the rehearsal
 
 
-def test_a_version_that_cannot_be_had_is_replaced_by_an_older_one_and_named():
+def test_a_version_that_is_not_available_is_replaced_by_an_older_one_and_named():
     have = {"torch==2.11.0": "2.11.0", "rasterio<=1.5.1": "1.4.4"}
     chosen, replaced = colab.installable({"torch": "2.11.0", "rasterio": "1.5.1"}, have.get)
     assert chosen == {"torch": "2.11.0", "rasterio": "1.4.4"}
     assert replaced == ["rasterio 1.4.4 replaces 1.5.1, which is not available for this Python."]
-    with pytest.raises(SystemExit, match="Neither timm 9 nor an older one"):
+    with pytest.raises(SystemExit, match="Neither timm 9 nor an older version"):
         colab.installable({"timm": "9"}, have.get)
 
 
