@@ -33,7 +33,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         add("--region", action="append", default=[], help="simulator region, or part of its name; repeat for more")
         add("--patches", type=int, default=100, help="how many patches to simulate per region")
         add("--size", type=int, default=64, help="side of a patch, pixels")
-        add("--bands", default=" ".join(GROUND_BANDS), help="names of the bands to use, in one string")
+        add("--bands", default=" ".join(GROUND_BANDS), help="names of the bands to use, in one string; empty: all")
         add_training_options(command, settings)
         if name == "pretrain":
             add("--dates", type=int, default=6, help="simulated dates of the same ground; 1: no season pairs")
@@ -59,9 +59,11 @@ def _scenes(options: argparse.Namespace, dates: int = 1) -> list[list[Scene]]:
 
 
 def _pretrain(options: argparse.Namespace, saving: Saving, device: str) -> tuple[unet.UNet, dict[str, str]]:
-    settings, bands = from_options(Pretraining, options), tuple(options.bands.split())
-    stacks = [patches(scenes, bands=bands)[0] for scenes in _scenes(options, options.dates)]
-    images = stacks[0] if len(stacks) == 1 else np.stack(stacks, 1)
+    settings = from_options(Pretraining, options)
+    stacks = [patches(scenes, bands=options.bands.split()) for scenes in _scenes(options, options.dates)]
+    images, bands, _ = stacks[0]
+    if len(stacks) > 1:
+        images = np.stack([stack[0] for stack in stacks], 1)
     result = pretrain(images, settings, saving, bands=bands, device=device)
     return result.model, {"method": "dense contrastive pre-training"}
 

@@ -28,6 +28,7 @@ from lulc_utils.training import (
     my_rows,
     option,
     own_randomness,
+    seed_option,
     step_generator,
     sum_over_processes,
 )
@@ -52,7 +53,7 @@ class Finetuning(Checked):
     jitter: Jitter = JITTER
     probe: bool | None = None
     freeze: bool = option(False, "train only the head")
-    seed: int = option(0, "of the weights and of every batch", least=0)
+    seed: int = seed_option("of the weights and of every batch")
     precision: str = option("fp32", "bf16: autocast", choices=("fp32", "bf16"))
 
 

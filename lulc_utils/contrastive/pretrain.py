@@ -31,6 +31,7 @@ from lulc_utils.training import (
     own_randomness,
     processes,
     rank,
+    seed_option,
     step_generator,
 )
 
@@ -59,7 +60,7 @@ class Pretraining(Checked):
     projection: int = option(64, least=0)
     lr: float = option(3e-3, "highest learning rate", above=0)
     weight_decay: float = option(0.01, least=0)
-    seed: int = option(0, "of the weights and of every batch", least=0)
+    seed: int = seed_option("of the weights and of every batch")
     precision: str = option("fp32", "bf16: autocast", choices=("fp32", "bf16"))
 
 

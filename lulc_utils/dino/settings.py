@@ -8,7 +8,7 @@ import numpy as np
 
 from lulc_utils.dino.network import MODELS, architecture_of
 from lulc_utils.dino.views import JITTERS, Crops
-from lulc_utils.training import Checked, cosine_schedule, option
+from lulc_utils.training import Checked, cosine_schedule, option, seed_option
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class Settings(Checked):
     center_momentum: float | None = 0.9
     last_phase: float = option(0.0, "share of the steps at the end with larger views", least=0, most=1)
     last_crop: int = option(224, "side of those views, pixels", least=16)
-    seed: int = option(0, "of the weights and of every batch", least=0)
+    seed: int = seed_option("of the weights and of every batch")
     precision: str = option("fp32", "bf16: autocast", choices=("fp32", "bf16"))
 
     def __post_init__(self) -> None:

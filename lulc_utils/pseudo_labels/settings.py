@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from lulc_utils.pseudo_labels.metadata import Encoding, season, unit_sphere, widths
 from lulc_utils.pseudo_labels.rules import Method, find_method
 from lulc_utils.pseudo_labels.views import Strength
-from lulc_utils.training import Checked, option
+from lulc_utils.training import Checked, option, seed_option
 
 METADATA = ("teacher", "both", "none", "dropout")
 INJECTIONS = ("token", "late", "film", "none")
@@ -55,7 +55,7 @@ class Settings(Checked):
     lr: float = option(1e-3, above=0)
     weight_decay: float = option(0.05, least=0)
     ema: float = option(0.99, least=0, most=1)
-    seed: int = option(0, least=0)
+    seed: int = seed_option()
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -26,7 +26,7 @@ from lulc_utils.stego.pairs import (
     random_others,
 )
 from lulc_utils.stego.shifts import PUBLISHED_SHIFTS, Shifts
-from lulc_utils.training import Checked, option, own_randomness
+from lulc_utils.training import Checked, option, own_randomness, seed_option
 
 WEIGHTS = (0.67, 0.25, 0.63)  # of the three terms: the image itself, a nearest neighbor, random images
 
@@ -54,7 +54,7 @@ class Settings(Checked):
     dropout: float = option(0.1, least=0, most=0.99)
     lr: float = option(3e-3, least=0)
     probe_lr: float = option(5e-3, least=0)
-    seed: int = 0
+    seed: int = seed_option()
 
 
 class Head(nn.Module):

@@ -19,7 +19,7 @@ from lulc_utils.training.distributed import (
 )
 from lulc_utils.training.run import Run, Saving, add_training_options, saving_beside
 from lulc_utils.training.schedule import autocast, cosine_schedule, own_randomness, step_generator
-from lulc_utils.training.settings import Checked, add_options, from_options, option
+from lulc_utils.training.settings import Checked, add_options, from_options, option, seed_option
 
 __all__ = [
     "Checked",
@@ -39,6 +39,7 @@ __all__ = [
     "processes",
     "rank",
     "saving_beside",
+    "seed_option",
     "share_gradients",
     "step_generator",
     "sum_over_processes",

@@ -41,6 +41,11 @@ def option(
     return field(default=default, metadata=limits)
 
 
+def seed_option(help: str = "") -> Any:  # noqa: A002
+    """The field of a seed: 0 by default; so many that `schedule.step_generator` has a stream for every step."""
+    return option(0, help, least=0, most=10**12)
+
+
 class Checked:
     """Base of settings classes: a value outside its limits raises ValueError with one plain sentence."""
 

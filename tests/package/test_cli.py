@@ -35,6 +35,11 @@ def test_every_command_explains_itself(name, capsys):
         (FileNotFoundError("There is no file x."), 2, "error: There is no file x."),
         (PermissionError("You may not write x."), 2, "error: You may not write x."),
         (FileExistsError("x is already there."), 2, "error: x is already there."),
+        (
+            FileNotFoundError(2, "No such file", "/x"),
+            2,
+            "error: /x cannot be read or written (no such file); choose another one.",
+        ),
         (OSError("There is no space for x."), 1, "error: There is no space for x."),
         (RuntimeError("Another run is writing x."), 1, "error: Another run is writing x."),
         (DataUnavailable("The network is forbidden."), 1, "error: The network is forbidden."),

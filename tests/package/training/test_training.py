@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from lulc_utils import training
-from lulc_utils.training import Checked, Run, Saving, add_options, from_options, option, step_generator
+from lulc_utils.training import Checked, Run, Saving, add_options, from_options, option, seed_option, step_generator
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Settings(Checked):
     precision: str = option("fp32", "numbers", choices=("fp32", "bf16"))
     freeze: bool = option(False, "train the head alone")
     jitter: dict = option({"gain": 0.1})
-    seed: int = option(0, "of everything")
+    seed: int = seed_option("of everything")
 
 
 @pytest.mark.parametrize(
@@ -39,6 +39,7 @@ class Settings(Checked):
         ({"momentum": 2}, "momentum must be a number of at least 0 and of at most 1, not 2."),
         ({"temps": (-1, 1)}, "temps must be 2 numbers above 0, not (-1, 1)."),
         ({"temps": 0.1}, "temps must be 2 numbers above 0, not 0.1."),
+        ({"seed": 10**20}, f"seed must be a whole number of at least 0 and of at most 1e+12, not {10**20}."),
         ({"precision": "fp16"}, "precision must be one of fp32, bf16, not 'fp16'."),
     ],
 )
