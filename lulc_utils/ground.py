@@ -6,7 +6,7 @@ latitude of 60 degrees, in degrees it has no size at all, in feet another number
 
 from __future__ import annotations
 
-from math import ceil
+from math import floor
 
 import numpy as np
 from rasterio.crs import CRS
@@ -35,9 +35,20 @@ def lonlat(
         raise ValueError(f"The reference system {crs} has no place on Earth; choose a geographic or projected one.")
     rows, cols = np.broadcast_arrays(np.asarray(rows, float), np.asarray(cols, float))
     xs, ys = transform * (cols.ravel(), rows.ravel())
-    lon, lat = (np.array(v).reshape(rows.shape) for v in reproject(crs, "EPSG:4326", xs, ys))
+    lon, lat = (v.reshape(rows.shape) for v in _degrees(crs, xs, ys))
     outside = ~(np.isfinite(lon) & np.isfinite(lat))
     return np.where(outside, np.nan, lon), np.where(outside, np.nan, lat)
+
+
+def _degrees(crs: CRS, xs: np.ndarray, ys: np.ndarray) -> np.ndarray:
+    """[2, n]; GDAL refuses all points when the projection does not reach one of them, hence in halves."""
+    try:
+        return np.array(reproject(crs, "EPSG:4326", xs, ys), float)
+    except Exception:  # rasterio's classes of GDAL's errors are private
+        if len(xs) == 1:
+            return np.full((2, 1), np.nan)
+        half = len(xs) // 2
+        return np.concatenate([_degrees(crs, xs[:half], ys[:half]), _degrees(crs, xs[half:], ys[half:])], 1)
 
 
 def pixel_hectares(crs: CRS, transform: Affine, shape: tuple[int, int]) -> np.ndarray:
@@ -102,7 +113,7 @@ def bounds(crs: CRS, transform: Affine, shape: tuple[int, int]) -> tuple[float, 
     lon, lat = lonlat(crs, transform, rows, cols)
     known = np.isfinite(lon)
     if not known.any():
-        raise ValueError("No corner of this raster has a place on Earth; check its reference system and coordinates.")
+        raise ValueError("No edge of this raster lies on the Earth; check its reference system and coordinates.")
     lon, lat = lon[known], lat[known]
     if crs.is_geographic:  # its own numbers run on where degrees start again
         lon += 360 * np.round(((transform * (cols, rows))[0][known] - lon) / 360)
@@ -112,5 +123,5 @@ def bounds(crs: CRS, transform: Affine, shape: tuple[int, int]) -> tuple[float, 
     if abs(lon[-1] - lon[0]) > 180:  # once around a pole
         return (-180.0, south, 180.0, 90.0) if lat.mean() > 0 else (-180.0, -90.0, 180.0, north)
     west, east = float(lon.min()), float(lon.max())
-    turns = 360.0 * ceil(((west + east) / 2 - 180) / 360)
+    turns = 360.0 * floor((west + 180 + 1e-6) / 360)  # a world that begins at -180, but for rounding, begins there
     return west - turns, south, east - turns, north

@@ -7,8 +7,8 @@ import numpy as np
 from branca.element import MacroElement
 from jinja2 import Template
 from rasterio.enums import Resampling
-from rasterio.transform import array_bounds, from_bounds
-from rasterio.warp import reproject, transform, transform_bounds
+from rasterio.transform import Affine, from_bounds
+from rasterio.warp import reproject
 
 from lulc_utils.literal import as_html, as_option
 from lulc_utils.plot import class_map, rgb
@@ -17,8 +17,7 @@ from lulc_utils.scene import UNLABELLED, Scene
 TILE_HOSTS = ("tile.openstreetmap.org",)  # all that a map may ask for, and only with `base_map=True`
 WEB_MERCATOR = "EPSG:3857"  # what the browser draws in: an image in any other system would sit askew
 RADIUS = 6378137.0  # meters, of the sphere of that system
-FROM_180 = f"+proj=merc +a={RADIUS} +b={RADIUS} +lon_0=180 +units=m +nadgrids=@null"  # from 180 degrees on
-NORTHMOST = 85.05  # degrees, where a web map ends
+NORTHMOST = 85.0512  # degrees, where a web map ends
 
 
 def scene_map(scene: Scene, *, pixels: int = 256, opacity: float = 0.6, base_map: bool = False) -> folium.Map:
@@ -129,23 +128,29 @@ def _empty_map(scene: Scene, base_map: bool) -> folium.Map:
 def _place(scene: Scene) -> tuple[str, tuple[float, ...], list[list[float]]]:
     """(projection of the browser, bounds in it, [[south, west], [north, east]] in degrees) of a scene.
 
-    Across 180 degrees the projection is centered there and longitudes go on beyond 180, which Leaflet understands.
+    Across 180 degrees the projection is centered on the scene and longitudes go on, which Leaflet understands.
     ValueError when the scene has no place, or reaches beyond what a web map shows.
     """
-    scene.bounds_latlon()  # says so when there is no coordinate reference system
-    cols, rows = np.meshgrid(np.linspace(0, scene.width, 21), np.linspace(0, scene.height, 21))
-    lon, lat = map(np.array, transform(scene.crs, "EPSG:4326", *map(np.ravel, scene.transform * (cols, rows))))
-    if not np.isfinite([lon, lat]).all() or abs(lat).max() > NORTHMOST:
+    west, south, east, north = scene.bounds_latlon()
+    if max(-south, north) > NORTHMOST:
         raise ValueError(
             f"Scene '{scene.name}' reaches beyond {NORTHMOST:.0f} degrees of latitude, where a web map ends; "
             "write it with raster.write_scene and open it in a GIS."
         )
-    across = abs(lon).max() > 180 or (np.ptp(lon) > 180 and not scene.crs.is_geographic)
-    crs = FROM_180 if across else WEB_MERCATOR
-    area = transform_bounds(scene.crs, crs, *array_bounds(scene.height, scene.width, scene.transform))
-    west, east = (180 * across + np.degrees(x / RADIUS) for x in area[::2])
-    south, north = (np.degrees(np.arctan(np.sinh(y / RADIUS))) for y in area[1::2])
-    return crs, area, [[float(south), float(west)], [float(north), float(east)]]
+    center = (west + east) / 2 if west < -180 or east > 180 else 0.0
+    crs = f"+proj=merc +a={RADIUS} +b={RADIUS} +lon_0={center} +units=m +nadgrids=@null" if center else WEB_MERCATOR
+    left, right = (RADIUS * np.radians(lon - center) for lon in (west, east))
+    bottom, top = (RADIUS * np.arcsinh(np.tan(np.radians(lat))) for lat in (south, north))
+    return crs, (left, bottom, right, top), [[south, west], [north, east]]
+
+
+def _within_turn(scene: Scene) -> Affine:
+    """The scene's transform; longitudes of a geographic one are those of `bounds_latlon`, as 359 may also be -1."""
+    if not scene.crs.is_geographic:
+        return scene.transform
+    middle, _ = scene.transform * (scene.width / 2, scene.height / 2)
+    west, _, east, _ = scene.bounds_latlon()
+    return Affine.translation(360 * round(((west + east) / 2 - middle) / 360), 0) * scene.transform
 
 
 def _image(scene: Scene, pixels: int) -> folium.raster_layers.ImageOverlay:
@@ -170,7 +175,7 @@ def _overlay(
     reproject(
         np.moveaxis(picture, -1, 0),
         warped,
-        src_transform=scene.transform,
+        src_transform=_within_turn(scene),
         src_crs=scene.crs,
         dst_transform=from_bounds(*area, width, height),
         dst_crs=crs,

@@ -117,6 +117,17 @@ def test_a_scene_across_180_degrees_is_no_wider_than_it_is():
     assert 179.9 < west < 179.96 and 180.03 < east < 180.06 and south < -17.05 and north == pytest.approx(-17, abs=0.02)
 
 
+def test_pixels_beyond_the_projection_have_no_area():
+    """The corners of a world in Mollweide, an equal-area ellipse of 18 040 by 9 020 km."""
+    x, y = 18_040_096, 9_020_048
+    world, crs = from_origin(-x, y, x / 50, y / 50), CRS.from_user_input("ESRI:54009")
+    hectares = ground.pixel_hectares(crs, world, (100, 100))
+    assert (hectares[[0, 0, -1, -1], [0, -1, 0, -1]] == 0).all()
+    np.testing.assert_allclose(hectares[40:60, 10:90], x / 50 * y / 50 / 10_000, rtol=7e-3)
+    with pytest.raises(ValueError, match="No edge of this raster lies on the Earth"):
+        ground.bounds(crs, world, (100, 100))
+
+
 def test_what_has_no_place_on_earth_is_refused(tmp_path):
     plan = CRS.from_wkt('LOCAL_CS["site",UNIT["metre",1]]')
     with pytest.raises(ValueError, match="no place on Earth"):

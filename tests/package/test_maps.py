@@ -9,6 +9,9 @@ import numpy as np
 import pytest
 import rasterio
 from PIL import Image
+from rasterio.crs import CRS
+from rasterio.transform import Affine, from_origin
+from rasterio.warp import transform
 
 from lulc_utils import maps, simulate
 from lulc_utils.scene import LandCover, Scene
@@ -79,3 +82,41 @@ def test_a_scene_at_a_pole_is_refused_in_a_sentence(left, top):
     scene = placed((100, 100), "EPSG:3413", left, top, 2000)
     with pytest.raises(ValueError, match="reaches beyond 85 degrees of latitude, where a web map ends"):
         maps.scene_map(scene)
+
+
+@pytest.mark.parametrize(
+    "crs, place",
+    [
+        ("EPSG:32633", from_origin(500_000, 5_540_000, 10, 10)),
+        ("EPSG:32633", from_origin(500_000, 5_540_000, 10, 10) * Affine.rotation(30)),
+        ("EPSG:32701", from_origin(175_000, 8_118_000, 100, 100)),
+        ("EPSG:3832", from_origin(2_783_000, -1_910_000, 10_000, 10_000)),
+        ("EPSG:4326", from_origin(170, 10, 0.2, 0.2)),
+        ("EPSG:4326", from_origin(-190, 10, 0.2, 0.2)),
+        ("EPSG:4326", from_origin(359, 10, 0.02, 0.02)),
+        ("EPSG:4326", from_origin(0, 80, 3, 1.6)),
+        ("EPSG:4326", from_origin(-180, 80, 3, 1.6)),
+        ("EPSG:3857", from_origin(-20_037_508.34, 20_037_508.34, 333_958.47, 400_750.16)),
+        ("EPSG:3031", from_origin(-2_500_000, 1_500_000, 5_000, 5_000)),
+        ("EPSG:3995", from_origin(20_000, 1_600_000, 3_000, 3_000)),
+    ],
+)
+def test_a_bright_spot_is_drawn_where_it_lies(monkeypatch, crs, place):
+    pixels, row, col = np.full((3, 100, 120), 40, np.uint8), 30, 84
+    pixels[:, row - 2 : row + 3, col - 2 : col + 3] = 255
+    crs = CRS.from_user_input(crs)
+    scene = Scene("spot", pixels, ("red", "green", "blue"), "here", transform=place, crs=crs)
+    drawn, overlay = [], maps.folium.raster_layers.ImageOverlay
+    monkeypatch.setattr(maps.folium.raster_layers, "ImageOverlay", lambda *a, **k: drawn.append(a) or overlay(*a, **k))
+    maps.scene_map(scene)
+    picture, ((south, west), (north, east)) = drawn[0]
+    y, x = np.argwhere((picture[..., 0] > 150) & (picture[..., 3] > 0)).mean(0) + 0.5
+    low, high = np.arcsinh(np.tan(np.radians([south, north])))  # Mercator
+    drawn_at = (
+        west + (east - west) * x / picture.shape[1],
+        np.degrees(np.arctan(np.sinh(high - (high - low) * y / picture.shape[0]))),
+    )
+    (lon,), (lat,) = transform(crs, "EPSG:4326", *[[v] for v in place * (col + 0.5, row + 0.5)])
+    assert abs((drawn_at[0] - lon + 180) % 360 - 180) < (east - west) / picture.shape[1]
+    assert abs(drawn_at[1] - lat) < (east - west) / picture.shape[1]
+    assert -180 <= west < east <= west + 360 and (picture[..., 3] > 0).mean() > 0.5
