@@ -38,7 +38,7 @@ def test_every_command_explains_itself(name, capsys):
         (
             FileNotFoundError(2, "No such file", "/x"),
             2,
-            "error: /x cannot be read or written (no such file); choose another one.",
+            "error: /x cannot be used: no such file.",
         ),
         (OSError("There is no space for x."), 1, "error: There is no space for x."),
         (RuntimeError("Another run is writing x."), 1, "error: Another run is writing x."),
