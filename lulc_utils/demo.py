@@ -151,7 +151,7 @@ def run(options: argparse.Namespace) -> None:
     matplotlib.use("Agg")  # works without a display
     with folder_for(o.folder):
         scores = make(o.folder, o.seed, o.size, o.scenes, o.groups, not o.quiet)
-    print(f"Mapped a simulated aerial scene (seed {o.seed}) without a label of its own: {o.groups} groups of patches,")
+    print(f"Mapped a simulated aerial scene (seed {o.seed}) without any of its labels: {o.groups} groups of patches,")
     print(f"named by {o.scenes} other simulated scenes.\n")
     rows = [[name, s["accuracy"], s["miou"]] for name, s in scores.items()]
     print(plot.Table(["map by", "accuracy", "mIoU"], rows), "\n")

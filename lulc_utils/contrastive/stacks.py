@@ -73,7 +73,7 @@ def simulated_dates(
 ) -> list[list[Scene]]:
     """Simulated acquisitions of many grounds, one list of len(seeds) scenes per date.
 
-    Every ground has dates of its own, drawn from the region's growing season, and every acquisition its own haze,
+    Every ground has its own dates, drawn from the region's growing season, and every acquisition its own haze,
     drawn from 0 to `haze`: what differs between two dates of one ground is what the network should learn to
     ignore. The same arguments give the same scenes. ValueError for a region that does not exist.
     """

@@ -1,4 +1,4 @@
-"""Clusters have no names: which class each of them stands for."""
+"""Clusters have no names: find the class that each of them stands for."""
 
 from __future__ import annotations
 

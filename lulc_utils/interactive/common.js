@@ -79,7 +79,7 @@ function frame(canvas, rows, cols, i) {
   }
 }
 
-/** Bring every figure of this kind to life that is not yet: `build(live, data, figure)` fills an empty element. */
+/** Start every figure of this kind that is not running yet: `build(live, data, figure)` fills an empty element. */
 function setUp(kind, build) {
   for (const figure of document.querySelectorAll(`figure.lulc-figure[data-kind="${kind}"]:not([data-live])`)) {
     const data = JSON.parse(figure.querySelector('script[type="application/json"]').textContent);

@@ -66,8 +66,8 @@ function seasons(live, data) {
 
   function update() {
     const l = latitude.value(), d = day.value();
-    const told = lines.map(({ name }, k) => `${name} ${value(l, d, k, 10).toFixed(2)}`).join(", ");
-    text.textContent = `Simulated, ${degrees(l)}, day ${days[d]} (${data.dates[d]}). NDVI: ${told}.`;
+    const ndvi = lines.map(({ name }, k) => `${name} ${value(l, d, k, 10).toFixed(2)}`).join(", ");
+    text.textContent = `Simulated, ${degrees(l)}, day ${days[d]} (${data.dates[d]}). NDVI: ${ndvi}.`;
     draw();
   }
 

@@ -5,7 +5,7 @@ function shift(live, data) {
 
   const views = data.parts.map((part, number) => {
     const [width, height] = part.size, values = numbers(part.values, Float32Array);
-    const label = `${part.name}: attracted patches bright, repelled ones dark and hatched; the text below tells how many.`;
+    const label = `${part.name}: attracted patches bright, repelled ones dark and hatched; the text below says how many.`;
     const canvas = canvasOf(width, height, { role: "img", "aria-label": label });
     const share = element("p"), buttons = element("p");
     for (const [name, value] of part.presets) {
@@ -43,13 +43,13 @@ function shift(live, data) {
   }
 
   function update() {
-    const told = views.map((view) => {
+    const shares = views.map((view) => {
       const count = view.values.filter((value) => value > b.value()).length;
       view.share.textContent = `attracted: ${(100 * count / view.values.length).toFixed(1)} %`;
       if (view.grey) paint(view);
       return `${(100 * count / view.values.length).toFixed(1)} % of ${view.part.name}`;
     });
-    text.textContent = `At b = ${b.value().toFixed(2)} the marked patch attracts ${told.join(", ")}; it repels the rest.`;
+    text.textContent = `At b = ${b.value().toFixed(2)} the marked patch attracts ${shares.join(", ")}; it repels the rest.`;
   }
 
   live.append(b.label, row, text);

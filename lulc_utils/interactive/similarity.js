@@ -43,12 +43,12 @@ function similarity(live, data) {
       text += ` Most similar: ${where(near[0])} (cosine ${values[near[0]].toFixed(2)});`;
       text += ` least: ${where(last)} (${values[last].toFixed(2)}).`;
     }
-    if (own && near.length) text += ` Of the ${near.length} most similar patches ${alike} are ${own} too.`;
+    if (own && near.length) text += ` Of the ${near.length} most similar patches, ${alike} are ${own} too.`;
     return text;
   }
 
   const options = { tabindex: 0, role: "application", "aria-roledescription": "grid of patches" };
-  options["aria-label"] = `Picture of ${rows} by ${cols} patches. Move with the arrow keys; the text below tells what is similar.`;
+  options["aria-label"] = `Picture of ${rows} by ${cols} patches. Move with the arrow keys; the text below says what is similar.`;
   const picture = canvasOf(width, height, options);
   const answer = canvasOf(width, height, { role: "img", "aria-label": "Similarity to the chosen patch; the text below says it in words." });
   const menu = choice("Described by", data.kinds.map((kind) => kind.name), update);

@@ -49,7 +49,7 @@ CLASSIFICATION = "SCL"  # of every pixel, by ESA: vegetation, water, cloud, ...;
 PIXEL = 10.0  # metres
 LONGEST = 5000  # pixels along a side of a place: ten bands of 50 km would be a gigabyte
 WORKERS = 4  # files read in parallel
-GDAL = {  # reads ranges of bytes, lists no folders, asks for no files beside an image
+GDAL = {  # reads byte ranges, lists no folders, looks for no files next to an image
     "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR",
     "GDAL_HTTP_CONNECTTIMEOUT": web.CONNECT_TIMEOUT,
     "GDAL_HTTP_TIMEOUT": 3 * web.READ_TIMEOUT,

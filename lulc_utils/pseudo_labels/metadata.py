@@ -2,7 +2,7 @@
 
 An encoding is a function (latitude [B], longitude [B], day [B]) -> [B, E]. Several are joined by `encode`, for
 example the place on the unit sphere and the day on the circle of the year. Unknown metadata is NaN in all
-columns of its encoding: a network must give it an embedding of its own (`pseudo_labels.Embedding` learns one), and
+columns of its encoding: a network must give it a separate embedding (`pseudo_labels.Embedding` learns one), and
 code that forgets to do so gets NaN instead of a place in the Gulf of Guinea.
 
 Source of the problem: Bernhard et al. 2024 (arXiv 2404.18583), whose code uses `scaled_place` and `season`.

@@ -1,4 +1,4 @@
-"""Peak memory of mapping whole scenes, each in a process of its own (`make bench`). Nothing here is a test."""
+"""Peak memory of mapping whole scenes, each in its own process (`make bench`). Nothing here is a test."""
 
 from __future__ import annotations
 

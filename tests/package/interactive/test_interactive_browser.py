@@ -97,7 +97,7 @@ def test_explorer_counts_the_class_of_the_most_similar_patches(show, scene):
     assert count > 21
     page = show(interactive.similarity_explorer(scene, features, caption=CAPTION))
     name = scene.class_names[label]
-    assert f"({name})" in told(page) and f"Of the 20 most similar patches 20 are {name} too." in told(page)
+    assert f"({name})" in told(page) and f"Of the 20 most similar patches, 20 are {name} too." in told(page)
 
 
 def test_swipe_line_moves_by_keyboard_and_pointer_and_says_what_it_crosses(show, scene):
