@@ -22,13 +22,13 @@ BLOCK = 8  # sides of a scene are multiples of this, so that patches fit
 def read_middle(path: str | Path, side: int) -> Scene:
     """The middle of an image on Earth as a Scene, at most `side` pixels a side, in whole blocks of 8 pixels.
 
-    Of a photograph (8-bit red, green and blue first, or three or four bands without names) these three are kept.
+    A photograph (8-bit red, green and blue first, or three or four bands without names) keeps these three bands.
     ValueError says what kind of image cannot be used, and what to do.
     """
     with raster.opened(path) as file:
         if ColorInterp.palette in file.colorinterp:
             raise ValueError(
-                f"{path} has a color table: its numbers are names, not measurements; make red, green and blue of them "
+                f"{path} has a color table: its numbers are names, not measurements; convert it to red, green and blue "
                 "first (`gdal_translate -expand rgb`)."
             )
         if np.dtype(file.dtypes[0]).kind not in "uif":
@@ -67,11 +67,11 @@ def describer(scenes: Sequence[Scene], kind: str = "reflectance", *, steps: int 
     if kind == "U-Net":
         return _unet(images, scenes[0].bands, steps, seed)
     mean, spread = images.mean((0, 2, 3)), images.std((0, 2, 3))
-    spread = np.where(spread > 0, spread, 1).astype(np.float32)  # a band may be the same everywhere
+    spread = np.where(spread > 0, spread, 1).astype(np.float32)  # a band may be constant
 
     def describe(pixels: np.ndarray) -> torch.Tensor:
         features = torch.from_numpy(((np.moveaxis(pixels, 0, -1) - mean) / spread).astype(np.float32))
-        # groups compare directions, of which one band alone has only two: a constant beside it gives it more
+        # groups compare directions; a single band has only two of them, and a constant second band gives it more
         return features if features.shape[-1] > 1 else torch.cat([features, torch.ones_like(features)], -1)
 
     return describe
@@ -106,13 +106,13 @@ def labels_at(spots: np.ndarray, scenes: Sequence[Scene]) -> np.ndarray:
 
 
 def _filled(scene: Scene) -> np.ndarray:
-    """Pixels [C, h, w]; those without a measurement have the mean of the others."""
+    """Pixels [C, h, w]; those without a measurement get the mean of the others."""
     usual = scene.pixels[:, scene.valid].mean(1)[:, None, None]
     return np.where(scene.valid, scene.pixels, usual).astype(scene.pixels.dtype)
 
 
 def _measured(scenes: Sequence[Scene]) -> np.ndarray:
-    """Squares [N, C, n, n] float32 of at most 64 pixels a side: those of which half was measured, if there are any."""
+    """Squares [N, C, n, n] float32 of at most 64 pixels a side; those at least half measured, if there are any."""
     size = min(64, *(n for s in scenes for n in (s.height, s.width)))
     pieces = [piece for scene in scenes for piece in raster.crops(scene, size) if piece.valid.any()]
     most = [piece for piece in pieces if piece.valid.mean() >= 0.5] or pieces

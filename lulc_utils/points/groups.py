@@ -33,8 +33,8 @@ def group(rows: torch.Tensor, k: int, seed: int = 0) -> Groups:
     kinds = len(torch.unique(rows, dim=0))
     if not 1 <= k <= kinds:
         raise ValueError(
-            f"{len(rows)} pixels or patches were measured, of {kinds} different kinds; {k} groups cannot be made of "
-            "them. Choose another number of points (n_points)."
+            f"{len(rows)} pixels or patches were measured, with {kinds} different values, so {k} groups cannot be "
+            "made; choose another number of points (n_points)."
         )
     clusters = cluster.by_cosine(rows, k, seed)
     similarity = cluster.similarity(rows, clusters.centers)  # [M, k]
@@ -58,7 +58,7 @@ def name_groups(
         names, classes = labels_at(spots, scenes), scenes[0].classes
     else:
         if len(spots) > UNLABELLED:
-            raise ValueError(f"A map shows {UNLABELLED} groups at most, not {len(spots)}; choose a smaller n_points.")
+            raise ValueError(f"A map shows at most {UNLABELLED} groups, not {len(spots)}; choose a smaller n_points.")
         names = np.arange(len(spots), dtype=np.uint8)
         classes = tuple(LandCover(f"group {k}", to_hex(c)) for k, c in enumerate(_colors(len(spots))))
     known = np.flatnonzero(names != UNLABELLED)

@@ -118,7 +118,7 @@ REFUSED = {
         lambda p: tif(p, NUMBERS, transform=Affine.identity()),
         "no position in it",
     ),
-    "all the same": (lambda p: tif(p, np.full_like(NUMBERS[:3], 7)), "of 1 different kinds; 8 groups cannot"),
+    "all the same": (lambda p: tif(p, np.full_like(NUMBERS[:3], 7)), "with 1 different values, so 8 groups cannot"),
     "fewer patches than points": (lambda p: tif(p, hole(PHOTO, 0, 94), nodata=0), "0 pixels or patches were measured"),
     "no file": (lambda p: p, "There is no file or folder"),
     "a text file": (lambda p: p.write_text("no raster") and p, "cannot be read as a raster"),
