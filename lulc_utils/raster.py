@@ -54,7 +54,15 @@ def write_scene(scene: Scene, path: str | Path) -> Path:
             part = both.enter_context(complete_or_absent(labels_path(path)))
             mask = scene.labels.astype(np.uint8)[None]  # [1, rows, cols]
             _write(part, scene, mask, ("land cover",), tag, UNLABELLED, scene.classes)
+    for new in (path, labels_path(path)):
+        remove_sidecars(new)
     return path
+
+
+def remove_sidecars(path: Path) -> None:
+    """Forget what GDAL kept beside an older raster of this name: notes, a mask, overviews."""
+    for suffix in (".aux.xml", ".msk", ".ovr"):
+        path.with_name(path.name + suffix).unlink(missing_ok=True)
 
 
 def _write(

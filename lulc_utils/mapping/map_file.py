@@ -166,7 +166,7 @@ def finish(out: Path) -> None:
         with rasterio.open(part_of(out)) as part, rasterio.open(cog) as copy:
             if part.checksum(1) != copy.checksum(1):  # a full disk is not always reported
                 raise OSError("the copy differs")
-    out.with_name(f"{out.name}.aux.xml").unlink(missing_ok=True)  # GDAL's notes on an older map
+    raster.remove_sidecars(out)
     remove_unfinished(out)
 
 

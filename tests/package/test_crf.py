@@ -283,6 +283,8 @@ def test_nothing_valid_changes_nothing(photo):
         ({"probabilities": torch.tensor([1.5, -0.5])[:, None, None].expand(2, 8, 8)}, "must not be negative"),
         ({"probabilities": torch.full((2, 8, 8), torch.nan)}, "NaN"),
         ({"image": torch.full((3, 8, 8), torch.inf)}, "NaN or infinite"),
+        ({"image": torch.full((3, 8, 8), 0.5).index_fill(2, torch.tensor([4]), 1.5)}, "multiply it by 255"),
+        ({"image": torch.full((3, 8, 8), 0.5).index_fill(0, torch.tensor([1]), 200.0)}, "multiply it by 255"),
         ({"image": torch.full((3, 8, 8), 0.5)}, "multiply it by 255"),
         ({"image": torch.full((3, 8, 8), 0.5).index_put((torch.tensor(0),) * 3, torch.tensor(1.7))}, "by 255"),
         ({"valid": torch.ones(8, 8)}, "valid must be bool"),

@@ -220,3 +220,20 @@ def test_a_map_has_the_same_hectares_in_every_system(tmp_path, code):
     )
     hectares = raster.pixel_hectares(out)[raster.read_classes(out) == 0].sum()
     assert hectares == pytest.approx(92.16 / 0.9996**2, rel=5e-3)  # pixels are in or out
+
+
+def test_what_lay_beside_an_older_raster_does_not_change_the_new_one(tmp_path):
+    classes, constant = (LandCover("all", "#000000"),), lambda p: np.ones((1, *p.shape[1:]), np.float32)
+    for round_ in range(2):
+        path = raster.write_scene(make_scene(), tmp_path / "a.tif")
+        out = mapping.map_raster(path, constant, tmp_path / "map.tif", classes=classes, progress=False)
+        assert raster.read_scene(path).valid.sum() == 70 * 90 - 6
+        assert (raster.read_classes(out) == 0).sum() == 70 * 90 - 6
+        assert sorted(p.name for p in tmp_path.iterdir()) == ["a.labels.tif", "a.tif", "map.tif"], round_
+        for name in ("a.tif", "a.labels.tif", "map.tif"):  # a mask that says nothing was measured, and more
+            (tmp_path / f"{name}.aux.xml").write_text("<PAMDataset><SRS>EPSG:3857</SRS></PAMDataset>")
+            (tmp_path / f"{name}.ovr").write_text("overviews")
+            with rasterio.open(tmp_path / name) as file:
+                profile = {"driver": "GTiff", "width": file.width, "height": file.height, "count": 1, "dtype": "uint8"}
+            with rasterio.open(tmp_path / f"{name}.msk", "w", **profile) as mask:
+                mask.update_tags(INTERNAL_MASK_FLAGS_1="2")
