@@ -550,7 +550,7 @@ def test_impossible_options_get_one_sentence(data, options, message):
 def test_codes_refuse_what_the_head_was_not_trained_on(data):
     features, _ = data
     trained = train(features, 4, epochs=1, batch_size=8, neighbors=3, code_dim=4)
-    with pytest.raises(ValueError, match="trained on features of"):
+    with pytest.raises(ValueError, match="needs features of"):
         trained.encode(features[..., :-1])
     with pytest.raises(ValueError, match="NaN"):
         cluster.of_patches(trained, torch.full_like(features, float("nan")))
