@@ -16,7 +16,7 @@ RUNS = [
         "03_contrastive_pretraining",
         {"region": "Mediterranean coast, Europe", "fractions": (0.02, 0.1), "n_patches": 100, "steps": 20},
     ),
-    ("04_metadata_pseudo_labels", {"n_train_scenes": 100, "labels_per_class": 16, "steps": 20}),
+    ("04_metadata_pseudo_labels", {"n_train_scenes": 150, "labels_per_class": 48}),
     ("05_mapping_at_scale", {"backbone_name": "dino_vits16", "place_size": 512, "window": 128, "overlap": 32}),
     ("06_your_own_place", {"features": "U-Net", "n_points": 24, "steps": 10}),
 ]
