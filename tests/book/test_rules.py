@@ -45,6 +45,13 @@ def test_no_file_is_long():
     assert not long
 
 
+def test_no_two_test_files_have_the_same_name():
+    """pytest imports them by their name alone, except from folders that are packages."""
+    files = [p for p in (ROOT / "tests").rglob("*.py") if not (p.parent / "__init__.py").exists()]
+    names = sorted(p.name for p in files if p.name != "conftest.py")
+    assert names == sorted(set(names))
+
+
 def test_no_body_of_a_function_is_long():
     long = {}
     for path in FILES:
