@@ -22,6 +22,7 @@ from rasterio.windows import transform as window_transform
 
 from lulc_utils import ground
 from lulc_utils.files import check_target, complete_or_absent
+from lulc_utils.literal import plain
 from lulc_utils.reading import masked_bands, measured, opened, plain_bands, read_labels, whole_window
 from lulc_utils.scene import UNLABELLED, LandCover, Scene
 
@@ -82,7 +83,7 @@ def _write(
         if classes:
             file.write_colormap(1, {i: _rgba(c.color) for i, c in enumerate(classes)})
         file.write(array)
-        file.descriptions = names
+        file.descriptions = [plain(name) for name in names]
         file.update_tags(**{TAG: json.dumps(tag)})
         if scene.measured is not None and not classes:
             file.write_mask(scene.measured)

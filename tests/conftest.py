@@ -1,5 +1,6 @@
 """What all tests share: the scripts of the book can be imported; a browser that reaches no other machine."""
 
+import json
 import os
 import shutil
 import signal
@@ -95,3 +96,27 @@ def watch(page) -> None:
     page.context.route(lambda address: urlparse(address).scheme not in LOCAL, refuse)
     page.on("console", note)
     page.on("pageerror", lambda error: page.errors.append(str(error)))
+
+
+def pytest_terminal_summary(terminalreporter):
+    """What came of the inputs that tests/faults tries; kept for the book where LULC_KEEP_FAULTS is set."""
+    counts = faults_counted(terminalreporter.stats)
+    if counts["tried"]:
+        terminalreporter.write_sep("=", ", ".join(f"{name}: {n}" for name, n in counts.items()))
+        if os.environ.get("LULC_KEEP_FAULTS"):
+            (ROOT / "book" / "measured" / "faults.json").write_text(json.dumps(counts, indent=1) + "\n")
+
+
+def faults_counted(stats):
+    names = ("tried", "right", "refused plainly", "kept", "wrong", "tracebacks", "lost or half-written")
+    counts = dict.fromkeys(names, 0)
+    for report in [*stats.get("passed", []), *stats.get("failed", []), *stats.get("error", [])]:
+        for n, kind in [value.split(" ", 1) for name, value in report.user_properties if name == "fault"]:
+            if report.failed:
+                kind = "lost or half-written" if kind == "kept" else "wrong"
+                if kind == "wrong" and "AssertionError" not in report.longreprtext:
+                    kind = "tracebacks"
+            if report.when == "call":
+                counts["tried"] += int(n)
+                counts[kind] += int(n)
+    return counts

@@ -176,7 +176,6 @@ WRONG = [
     (f"{MAP} --workers 0", "workers must|at least 1|processes"),
     (f"{MAP} --workers -3", "workers must|at least 1|processes"),
     (f"{MAP} --scheduler nonsense", "scheduler"),
-    (f"{MAP} --scheduler tcp://127.0.0.1:9", "scheduler|reach"),
     (f"{MAP} --backbone-weights missing.safetensors", "There is no weights file missing.safetensors"),
     (f"{MAP} --backbone-weights text.safetensors", "not a complete safetensors file"),
     (f"{MAP} --backbone-weights unet.safetensors", "does not fit this model"),
