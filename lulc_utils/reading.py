@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import rasterio
 from rasterio.enums import ColorInterp, MaskFlags
-from rasterio.errors import NodataShadowWarning, RasterioIOError
+from rasterio.errors import NodataShadowWarning, NotGeoreferencedWarning, RasterioIOError
 from rasterio.io import DatasetReader
 from rasterio.vrt import WarpedVRT
 from rasterio.warp import transform as reproject
@@ -34,7 +34,10 @@ def opened(path: str | Path) -> Iterator[DatasetReader]:
     if not remote and not Path(path).is_dir():  # some formats are folders
         check_readable(path)
     try:
-        with rasterio.open(path) as file:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", NotGeoreferencedWarning)  # a photograph has no place, and need not
+            file = rasterio.open(path)
+        with file:
             yield file
     except UnicodeEncodeError:
         raise ValueError(f"The name {str(path)!a} holds bytes that are not UTF-8; rename the file.") from None

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from lulc_utils.files import complete_or_absent
+from lulc_utils.files import check_writable, complete_or_absent
 
 
 def save(path: str | Path, chapter: str, results: dict, headline: str = "") -> None:
@@ -26,6 +26,28 @@ def save(path: str | Path, chapter: str, results: dict, headline: str = "") -> N
     content = {"chapter": chapter, "torch": version("torch"), "headline": headline, "results": _plain(results)}
     with complete_or_absent(path) as part:
         part.write_text(json.dumps(content, indent=1, sort_keys=False) + "\n", encoding="utf8")
+
+
+def check(path: str | Path, **numbers: int) -> None:
+    """Refuse parameters of a chapter in its first seconds, not when it is done.
+
+    path       where `save` will write, or ""
+    numbers    parameters that must be whole numbers of at least 1 (the seed: 0)
+
+    ValueError or FileNotFoundError, in one sentence.
+    """
+    for name, value in numbers.items():
+        least = int(name != "seed")
+        if isinstance(value, bool) or not isinstance(value, int) or value < least:
+            raise ValueError(f"The parameter {name} must be a whole number of at least {least}, not {value!r}.")
+    if not isinstance(path, str | Path):
+        raise ValueError(f"The parameter results_file must be the name of a file or '', not {path!r}.")
+    if path and not Path(path).parent.is_dir():
+        raise FileNotFoundError(
+            f"The folder {Path(path).parent} does not exist; create it before saving results there."
+        )
+    if path:
+        check_writable(path)
 
 
 def measured(chapter: str, part: str) -> dict:

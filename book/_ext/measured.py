@@ -134,10 +134,26 @@ def _loaded(*path: str):
     return yaml.safe_load(ROOT.joinpath(*path).read_text(encoding="utf8"))  # JSON is YAML
 
 
+def faults(kept: dict) -> str:
+    """What is promised about wrong inputs and killed runs, beside what the fault suite counted."""
+    rows = [
+        ("inputs tried", "at least 120", "tried"),
+        ("of them ordinary: the right result", "all", "right"),
+        ("of them wrong: refused in one plain sentence, nothing left behind", "all", "refused plainly"),
+        ("killed at a random moment, or two at once: gone on to the same result", "all", "kept"),
+        ("a wrong result without a word", "0", "wrong"),
+        ("ended in a traceback", "0", "tracebacks"),
+        ("lost or half-written", "0", "lost or half-written"),
+    ]
+    lines = [f"| {what} | {promised} | {kept[key]} |" for what, promised, key in rows]
+    return "\n".join(["| what | promised | counted |", "|---|---|---:|", *lines])
+
+
 MARKS = {
     "<!-- claims -->": lambda: claims(_loaded("book", "claims.yml"), MEASURED),
     "<!-- performance -->": lambda: performance(benchmark()),
     "<!-- run times -->": lambda: run_times(_loaded("book", "measured", "run_times.json")),
+    "<!-- faults -->": lambda: faults(_loaded("book", "measured", "faults.json")),
     "<!-- datasets -->": lambda: datasets(_loaded("data_manifest", "datasets.yaml")["datasets"]),
 }
 

@@ -6,6 +6,7 @@ import difflib
 import hashlib
 import json
 import sys
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from timm.data import resolve_model_data_config
 from timm.models.vision_transformer import VisionTransformer
 from torch import nn
 
+from lulc_utils.backbone.hub import hub_client
 from lulc_utils.tensors import read, write
 from lulc_utils.training import checked_device, own_randomness
 
@@ -72,8 +74,7 @@ def load(
     pretrained   False: random weights drawn from `seed`; the global random state is unchanged
 
     ValueError: unknown name or device, or a file that does not hold this model. FileNotFoundError: no such file, or the
-    embedded weights are not shipped. RuntimeError: the hub cannot be reached. Without a network the
-    hub's client retries for about a minute before that; HF_HUB_OFFLINE=1 in the environment avoids the wait.
+    embedded weights are not shipped. RuntimeError: the hub cannot be reached.
     """
     device = checked_device(device)
     trained = weights is not None or (pretrained and name != "random")
@@ -173,7 +174,8 @@ def _from_timm(name: str, weights: str | Path | None, hub: bool) -> Backbone:
         close = difflib.get_close_matches(name, names, n=3, cutoff=0.4) or ["embedded", *SHORT_NAMES]
         raise ValueError(f"There is no backbone '{name}'; did you mean {' or '.join(close)}?")
     try:
-        model = timm.create_model(full, pretrained=hub, num_classes=0, dynamic_img_size=True)
+        with hub_client() if hub else nullcontext():
+            model = timm.create_model(full, pretrained=hub, num_classes=0, dynamic_img_size=True)
     except TypeError:
         raise ValueError(f"'{name}' is not a vision transformer that takes images of any size.") from None
     except Exception as error:

@@ -3,6 +3,7 @@
 import json
 import pickle
 import shutil
+import time
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from safetensors.torch import save_file
 from tiny_vit import tiny
 
 from lulc_utils import backbone as bb
-from lulc_utils.backbone import loading
+from lulc_utils.backbone import hub, loading
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -65,6 +66,15 @@ def test_hub_weights_take_the_path_of_timm(vits16, monkeypatch):
     monkeypatch.setattr("timm.models._builder.load_state_dict_from_hf", lambda *a, **k: state)
     result = bb.load("dino_vits16", seed=9)
     assert result.weights_hash == vits16.weights_hash and result.trained
+
+
+def test_an_unreachable_hub_is_known_in_seconds(monkeypatch, tmp_path):
+    monkeypatch.setattr(hub.constants, "ENDPOINT", "http://127.0.0.1:9")
+    monkeypatch.setattr(hub.constants, "HF_HUB_CACHE", str(tmp_path))
+    start = time.monotonic()
+    with pytest.raises(RuntimeError, match="could not be fetched from the hub"):
+        bb.load("dino_vits16")
+    assert time.monotonic() - start < 10 and hub.constants.HF_HUB_OFFLINE is False
 
 
 @pytest.mark.parametrize("error", [ConnectionError("unreachable"), OSError("timed out"), RuntimeError("offline")])
