@@ -92,3 +92,11 @@ def test_the_kept_file_is_complete_and_measured_with_known_versions():
     for part in measured.benchmark().values():
         assert part["machine"]["cores"] >= 1 and part["machine"]["date"] >= "2026-11-25"
         assert all(row["value"] > 0 for row in part["rows"])
+
+
+def test_the_page_how_it_is_tested_promises_what_was_counted():
+    kept = json.loads((measured.MEASURED / "faults.json").read_text())
+    assert kept["tried"] >= 120 and kept["kept"] >= 60
+    assert not any(kept[name] for name in ("wrong", "tracebacks", "lost or half-written"))
+    assert kept["tried"] == kept["right"] + kept["refused plainly"] + kept["kept"]
+    assert f"| {kept['tried']} |" in measured.faults(kept)
