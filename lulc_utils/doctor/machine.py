@@ -75,6 +75,8 @@ def check_data() -> Iterator[Finding]:
         yield Finding("FIX", f"LULC_DATA_MIRROR is {mirror}, but there is no such folder: correct it or unset it.")
     yield Finding("OK", f"real data comes from {data_source()}")
     for name in data.names():
+        if parts := data.leftovers(name):
+            yield Finding("NOTE", f"data set {name}: {len(parts)} half-written; the next fetch removes what was left.")
         absent, size = data.missing(name), data.about(name)["bytes"] / 1e6
         if not absent:
             yield Finding("OK", f"data set {name}: here ({size:.1f} MB)")

@@ -23,6 +23,7 @@ from pathlib import Path
 import nbformat
 from run_chapters import NOTEBOOKS, ROOT, chapters
 
+from lulc_utils import cli
 from lulc_utils.files import complete_or_absent
 
 BEGIN, END = "### BEGIN SOLUTION", "### END SOLUTION"
@@ -151,4 +152,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(cli.exit_status(main))

@@ -8,6 +8,7 @@ import shutil
 import numpy as np
 import pytest
 import rasterio
+import student
 import torch
 from safetensors.torch import save_file
 
@@ -334,3 +335,30 @@ def test_a_wrong_command_line_is_one_sentence_and_leaves_nothing(line, sentence,
     assert not raw, said
     left = {str(p.relative_to(at)) for p in at.rglob("*")} - before
     assert not left, f"stays behind: {sorted(left)}"
+
+
+CORRECTED = [  # refused, and then right under the same name
+    (f"{MAP} --bands 1,2", MAP),
+    ("map half.tif out.tif --quiet --model model.safetensors", MAP),
+    ("map nodata.tif out.tif --quiet --model model.safetensors", MAP),
+    ("map photo.tif out.tif --quiet --model half.safetensors", MAP),
+    (f"{MAP} --window 0", f"{MAP} --window 48 --overlap 16"),
+    (f"{CON} --lr -1", CON),
+    (f"{CON} --checkpoint-every 0", CON),
+    (f"{DINO} --prototypes 1", DINO),
+    ("demo out --quiet --size 64 --scenes 1 --groups 0", "demo out --quiet --size 64 --scenes 1 --groups 5"),
+]
+
+
+@pytest.mark.parametrize(("wrong", "right"), CORRECTED, ids=[wrong for wrong, _ in CORRECTED])
+def test_a_refused_input_does_not_block_the_corrected_one(wrong, right, at, capfd, tried):
+    tried("right")
+    assert cli.main(wrong.split()) in (1, 2)
+    assert cli.main(right.split()) == 0, capfd.readouterr().err
+
+
+def test_copies_for_a_class_that_cannot_be_written(capfd, monkeypatch, tried):
+    tried("refused plainly")
+    monkeypatch.setattr("sys.argv", ["student.py", "--out", "/proc/foo"])
+    assert cli.exit_status(student.main) in (1, 2)
+    assert capfd.readouterr().err.startswith("error: /proc/foo/00_start_here.ipynb cannot be made there")

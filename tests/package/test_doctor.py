@@ -183,6 +183,13 @@ def test_data_that_are_here(here, monkeypatch):
     assert "data set eurosat: here (10.7 MB)" in only("OK", machine.check_data)
 
 
+def test_what_a_killed_fetch_left_is_mentioned(here):
+    left = data.cache_folder() / "dubai" / ".one.0123456789ab.part.png"
+    left.parent.mkdir(parents=True)
+    left.touch()
+    assert "data set dubai: 1 half-written; the next fetch removes what was left." in only("NOTE", machine.check_data)
+
+
 def test_a_mirror_that_does_not_exist(here, monkeypatch):
     monkeypatch.setenv("LULC_DATA_MIRROR", str(here / "nowhere"))
     (text,) = only("FIX", machine.check_data)
