@@ -34,10 +34,16 @@ def lonlat(
     if not on_earth(crs):
         raise ValueError(f"The reference system {crs} has no place on Earth; choose a geographic or projected one.")
     rows, cols = np.broadcast_arrays(np.asarray(rows, float), np.asarray(cols, float))
-    xs, ys = transform * (cols.ravel(), rows.ravel())
+    xs, ys = _place(transform, cols.ravel(), rows.ravel())
     lon, lat = (v.reshape(rows.shape) for v in _degrees(crs, xs, ys))
     outside = ~(np.isfinite(lon) & np.isfinite(lat))
     return np.where(outside, np.nan, lon), np.where(outside, np.nan, lat)
+
+
+def _place(transform: Affine, cols: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """`transform * (cols, rows)`, of which newer releases of affine warn; older ones do not know their `@`."""
+    a, b, c, d, e, f = transform[:6]
+    return a * cols + b * rows + c, d * cols + e * rows + f
 
 
 def _degrees(crs: CRS, xs: np.ndarray, ys: np.ndarray) -> np.ndarray:
@@ -116,7 +122,7 @@ def bounds(crs: CRS, transform: Affine, shape: tuple[int, int]) -> tuple[float, 
         raise ValueError("No edge of this raster lies on the Earth; check its reference system and coordinates.")
     lon, lat = lon[known], lat[known]
     if crs.is_geographic:  # its own numbers run on where degrees start again
-        lon += 360 * np.round(((transform * (cols, rows))[0][known] - lon) / 360)
+        lon += 360 * np.round((_place(transform, cols, rows)[0][known] - lon) / 360)
     else:
         lon = np.unwrap(lon, period=360)
     south, north = float(lat.min()), float(lat.max())
