@@ -143,6 +143,8 @@ def test_every_exercise_is_asked_solved_and_checked_in_this_order(path):
     checked = [c for c in cells(path, "code") if "check" in tags(c)]
     assert len(solved) >= len(checked) == len(found)
     assert all("hide-cell" in tags(c) for c in solved), "solutions are folded away"
+    prompts = {c["metadata"].get("mystnb", {}).get("code_prompt_show") for c in solved}
+    assert prompts == {"Show the solution"}, "a folded solution says what it is; other folded cells are just code"
     assert not any(tags(c) & {"hide-cell", "hide-input", "remove-cell"} for c in checked), "checks are in sight"
     for number, cell in zip(found, checked, strict=True):
         assert re.search(r"^\s*assert ", source(cell), re.M), f"check {number} asserts nothing"
