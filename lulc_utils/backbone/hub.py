@@ -7,14 +7,14 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from huggingface_hub import constants
-
 TIMEOUT = 5  # seconds for the hub to answer at all
 
 
 @contextmanager
 def hub_client() -> Iterator[None]:
     """Where the hub does not answer, its client looks into its cache only: else it would try again for a minute."""
+    from huggingface_hub import constants  # timm's; a package that never asks the hub does not need it
+
     before = constants.HF_HUB_OFFLINE
     constants.HF_HUB_OFFLINE = before or not _answers(constants.ENDPOINT)
     try:

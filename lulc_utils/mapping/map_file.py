@@ -96,6 +96,7 @@ def _state(out: Path) -> tuple[dict, Done]:
 def begin(out: Path, view: DatasetReader | WarpedVRT, plan: Plan, tags: dict[str, str], command: str) -> Done:
     """Create the part with everything but its pixels, and the state: no row is done. tags: those of the source."""
     state_of(out).unlink(missing_ok=True)  # first: an old state must never describe a new part
+    part_of(out).unlink(missing_ok=True)  # of a run that was killed here: GDAL would open it, to delete it, and fail
     profile = {"driver": "GTiff", "dtype": "uint8", "count": 1, "nodata": UNLABELLED, "bigtiff": "if_safer"}
     profile |= {"height": view.height, "width": view.width, "crs": view.crs}
     profile |= {"tiled": True, "blockxsize": BLOCK, "blockysize": BLOCK}

@@ -9,11 +9,12 @@ from pathlib import Path
 import pytest
 import timm
 import torch
+from huggingface_hub import constants
 from safetensors.torch import save_file
 from tiny_vit import tiny
 
 from lulc_utils import backbone as bb
-from lulc_utils.backbone import hub, loading
+from lulc_utils.backbone import loading
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -69,12 +70,12 @@ def test_hub_weights_take_the_path_of_timm(vits16, monkeypatch):
 
 
 def test_an_unreachable_hub_is_known_in_seconds(monkeypatch, tmp_path):
-    monkeypatch.setattr(hub.constants, "ENDPOINT", "http://127.0.0.1:9")
-    monkeypatch.setattr(hub.constants, "HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
     start = time.monotonic()
     with pytest.raises(RuntimeError, match="could not be fetched from the hub"):
         bb.load("dino_vits16")
-    assert time.monotonic() - start < 10 and hub.constants.HF_HUB_OFFLINE is False
+    assert time.monotonic() - start < 10 and constants.HF_HUB_OFFLINE is False
 
 
 @pytest.mark.parametrize("error", [ConnectionError("unreachable"), OSError("timed out"), RuntimeError("offline")])

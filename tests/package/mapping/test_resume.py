@@ -141,3 +141,10 @@ def test_a_run_killed_before_its_first_row_does_not_block_another(tmp_path):
     (tmp_path / ".map.0123456789ab.part.tif").touch()
     do(source, out, CONTEXT, window=48, overlap=16)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["a.tif", "map.tif"]
+
+
+def test_a_run_killed_while_its_part_was_made_does_not_block_the_next(tmp_path):
+    source = write(tmp_path / "a.tif", noise(64, 64))
+    (tmp_path / "map.tif.part").write_bytes(b"II*\0\x08\0\0\0")  # the header of a TIFF whose directory was not written
+    do(source, tmp_path / "map.tif", MODEL, window=48, overlap=16)
+    assert left_over(tmp_path) == [] and classes_of(tmp_path / "map.tif").shape == (64, 64)
