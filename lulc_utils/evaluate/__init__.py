@@ -4,7 +4,7 @@ Everything here takes and returns NumPy arrays. Features [..., D] go with labels
 grids [N, h, w, D] and [N, h, w]. Areas of classes from a sample of places: `evaluate.areas`.
 """
 
-from lulc_utils.evaluate.intervals import bootstrap, bootstrap_difference, mean_interval, over_seeds, with_interval
+from lulc_utils.evaluate.intervals import holm, mean_interval, over_seeds, paired_interval, with_interval
 from lulc_utils.evaluate.matching import apply_match, match, match_many
 from lulc_utils.evaluate.probes import knn_predict, linear_probe, predict
 from lulc_utils.evaluate.scoring import (
@@ -24,8 +24,7 @@ __all__ = [
     "SCORES",
     "apply_match",
     "at_pixels",
-    "bootstrap",
-    "bootstrap_difference",
+    "holm",
     "class_accuracy",
     "confusion",
     "confusions_by_group",
@@ -38,6 +37,7 @@ __all__ = [
     "mean_interval",
     "miou",
     "over_seeds",
+    "paired_interval",
     "patch_labels",
     "predict",
     "scores",

@@ -77,7 +77,7 @@ def confusion(truth: np.ndarray, predicted: np.ndarray, n_classes: int, n_predic
 def confusions_by_group(truth: np.ndarray, predicted: np.ndarray, groups: Sequence[str], n_classes: int) -> np.ndarray:
     """One confusion matrix per group (tile), [G, n_classes, n_classes + 1], groups in sorted order.
 
-    truth and predicted are [N, ...], groups has N entries (`group_of(scene)`); `bootstrap` takes the result.
+    truth and predicted are [N, ...], groups has N entries (`group_of(scene)`); `with_interval` takes the result.
     """
     groups = np.asarray(groups)
     if len(groups) != len(truth) or len(groups) != len(predicted):

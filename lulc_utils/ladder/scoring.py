@@ -23,20 +23,20 @@ def count(
     return {name: evaluate.confusions_by_group(crops.labels, a, groups, crops.n_classes) for name, a in answers.items()}
 
 
-def with_intervals(tables: Mapping[str, np.ndarray], score: str = "miou", seed: int = 0) -> dict[str, Interval]:
+def with_intervals(tables: Mapping[str, np.ndarray], score: str = "miou") -> dict[str, Interval]:
     """{way: (value, low, high)} of one table per crop or tile, [T, n, n + 1], with 95 % intervals."""
-    return {way: evaluate.with_interval(t, score, seed=seed) for way, t in tables.items()}
+    return {way: evaluate.with_interval(t, score) for way, t in tables.items()}
 
 
-def scores(tables: Mapping[str, np.ndarray], seed: int = 0) -> dict[str, dict[str, Interval]]:
+def scores(tables: Mapping[str, np.ndarray]) -> dict[str, dict[str, Interval]]:
     """{"accuracy": {way: (value, low, high)}, "mIoU": {...}} with 95 % intervals."""
-    return {"accuracy": with_intervals(tables, "accuracy", seed), "mIoU": with_intervals(tables, seed=seed)}
+    return {"accuracy": with_intervals(tables, "accuracy"), "mIoU": with_intervals(tables)}
 
 
-def summary(counts: Mapping[str, Mapping[str, np.ndarray]], seed: int = 0) -> dict[str, dict[str, Interval]]:
+def summary(counts: Mapping[str, Mapping[str, np.ndarray]]) -> dict[str, dict[str, Interval]]:
     """mIoU of what `read_all` counted, {way: {description: (value, low, high)}}; "one class" stands below each way."""
     lazy = {"one class": counts["one class"]["any"]}
-    return {way: with_intervals({**named, **lazy}, seed=seed) for way, named in counts.items() if way != "one class"}
+    return {way: with_intervals({**named, **lazy}) for way, named in counts.items() if way != "one class"}
 
 
 def by_tile(tables: Mapping[str, np.ndarray], tiles: Sequence[str]) -> dict[str, dict[str, tuple[float, float]]]:
@@ -65,7 +65,6 @@ def score_table(
     first: Sequence[str],
     caption: str,
     *,
-    seed: int = 0,
     more: Sequence[list] = (),
 ) -> Table:
     """Accuracy, mIoU with its 95 % interval and macro-F1, a row for every entry.
@@ -76,18 +75,18 @@ def score_table(
     """
     rows = []
     for words, t in tables.items():
-        s, (_, low, high) = evaluate.scores(t.sum(0)), evaluate.with_interval(t, seed=seed)
+        s, (_, low, high) = evaluate.scores(t.sum(0)), evaluate.with_interval(t)
         rows.append([*words, s["accuracy"], s["miou"], f"{low:.2f} to {high:.2f}", s["macro_f1"]])
     return Table([*first, "accuracy", "mIoU", "95 % interval", "macro-F1"], [*rows, *more], caption)
 
 
 def gain_table(
-    pairs: Mapping[tuple[str, ...], tuple[np.ndarray, np.ndarray]], first: Sequence[str], caption: str, seed: int = 0
+    pairs: Mapping[tuple[str, ...], tuple[np.ndarray, np.ndarray]], first: Sequence[str], caption: str
 ) -> Table:
     """Differences of mIoU with their 95 % intervals, a row for every pair of tables of the same crops or tiles."""
     rows = []
     for words, (a, b) in pairs.items():
-        gain, low, high = evaluate.bootstrap_difference(a, b, seed=seed)
+        gain, low, high = evaluate.paired_interval(a, b)
         rows.append([*words, f"{gain:+.2f}", f"{low:+.2f} to {high:+.2f}"])
     return Table([*first, "mIoU", "95 % interval"], rows, caption)
 

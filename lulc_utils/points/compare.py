@@ -54,18 +54,17 @@ def compare(
     return tables
 
 
-def with_intervals(tables: Tables, seed: int = 0) -> dict[str, dict[int, tuple[float, float, float]]]:
+def with_intervals(tables: Tables) -> dict[str, dict[int, tuple[float, float, float]]]:
     """The same tables with (mIoU, low, high) instead of counts; the intervals are over places."""
     return {
-        way: {n: evaluate.with_interval(counts, seed=seed) for n, counts in numbers.items()}
-        for way, numbers in tables.items()
+        way: {n: evaluate.with_interval(counts) for n, counts in numbers.items()} for way, numbers in tables.items()
     }
 
 
-def gains(tables: Tables, seed: int = 0) -> dict[int, tuple[float, float, float]]:
+def gains(tables: Tables) -> dict[int, tuple[float, float, float]]:
     """{number of points: (mIoU, low, high)}: gain of groups named by their middles over the usual way.
 
     The usual way is a classifier trained on random points; the differences are paired over places.
     """
     ours, usual = tables["middle points, groups"], tables["random points, classifier"]
-    return {n: evaluate.bootstrap_difference(ours[n], usual[n], seed=seed) for n in ours}
+    return {n: evaluate.paired_interval(ours[n], usual[n]) for n in ours}

@@ -8,8 +8,8 @@ regression on 20 000 standardized patches, the same for all. k-means: as many cl
 the training split, first seed. k-NN: 10 000 training patches, every third test patch. Features: raw colour, and both
 networks', read in windows as large as the training views or from the whole crop at once; of the last block, or
 in windows also of the last four one after another (the DINO paper's linear protocol for its small ViT). Intervals: 95 %
-bootstrap over scenes or tiles. "views" scores windows of several sizes on other scenes (2000-2019), where the size was
-chosen. A few minutes each.
+over scenes or tiles (Student's t). "views" scores windows of several sizes on other scenes (2000-2019), where the size
+was chosen. A few minutes each.
 """
 
 from __future__ import annotations
@@ -101,7 +101,7 @@ def summary(tables: dict[str, dict[str, np.ndarray]]) -> dict[str, list[float]]:
         for reader, table in readers.items():
             values[f"{reader} | {name}"] = evaluate.with_interval(table)
             for rival in sorted(rivals & tables.keys() if net == "embedded" else ()):
-                values[f"{reader} | {name} - {rival}"] = evaluate.bootstrap_difference(table, tables[rival][reader])
+                values[f"{reader} | {name} - {rival}"] = evaluate.paired_interval(table, tables[rival][reader])
     return {key: [round(float(v), 4) for v in value] for key, value in values.items()}
 
 
