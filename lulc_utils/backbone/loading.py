@@ -28,7 +28,7 @@ SHORT_NAMES = {
     "dinov3_vitl16_sat": "vit_large_patch16_dinov3.sat493m",
 }
 EMBEDDED = {"img_size": 96, "patch_size": 8, "embed_dim": 192, "depth": 6, "num_heads": 3}
-EMBEDDED_VIEW = 80  # side in pixels of the views it was trained on; a weights file gives its own
+EMBEDDED_VIEW = 120  # side in pixels of the windows that suit it best (model card); a weights file gives its own
 OVERLAP = 2  # patches that neighbouring windows of a backbone with a view share, at least
 EMBEDDED_FILE = Path(__file__).parents[1] / "weights" / "embedded.safetensors"
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))  # mean and standard deviation of RGB in 0..1

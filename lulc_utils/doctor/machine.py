@@ -13,7 +13,7 @@ import torch
 from lulc_utils import backbone, data
 from lulc_utils.doctor.packages import Finding
 
-EMBEDDED_SHA256 = "0c556d45441c4e190af9ac238047765cb411bb83961a2a0f900360148a9ebf30"  # of the weights in this package
+EMBEDDED_SHA256 = "a2d798e6d5066b54fd89a4949b72352d14b0727919f8f0557593103a0f5cd433"  # of the weights in this package
 
 
 def device() -> str:

@@ -182,7 +182,7 @@ def test_short_names_are_known_to_timm_with_weights():
 def test_views_of_the_shipped_network_and_of_files(tmp_path):
     copy = shutil.copy(bb.EMBEDDED_FILE, tmp_path / "copy.safetensors")
     for net in (bb.load("embedded"), bb.load("embedded", weights=copy), bb.load("random")):
-        assert net.view == bb.EMBEDDED_VIEW == 80
+        assert net.view == bb.EMBEDDED_VIEW == 120
     for view in (None, 24):
         bb.save(bb.wrap(tiny(), "mine", view=view), tmp_path / "mine.safetensors")
         assert bb.load("embedded", weights=tmp_path / "mine.safetensors").view == view

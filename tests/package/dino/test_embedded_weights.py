@@ -1,5 +1,7 @@
 """The embedded weights: small, labelled, and better than none."""
 
+import json
+
 import numpy as np
 import pytest
 from safetensors import safe_open
@@ -12,11 +14,12 @@ def test_shipped_weights_are_small_and_say_what_they_saw():
     with safe_open(backbone.EMBEDDED_FILE, "pt") as file:
         notes = file.metadata()
     card = backbone.EMBEDDED_FILE.with_suffix(".md").read_text()
-    assert "held out: Dubai tiles 3, 5, 7" in notes["data"] and "tiles 3, 5 and 7" in card
-    assert notes["licence"] == "BSD-3-Clause" and notes["seed"] == "0" and notes["steps"] == "3100"
+    assert "held out: Dubai tiles 3, 5, 7, UC Merced 70-99" in notes["data"] and "tiles 3, 5 and 7" in card
+    assert notes["licence"] == "BSD-3-Clause" and notes["seed"] == "0" and notes["steps"] == "4250"
+    history = backbone.EMBEDDED_FILE.with_suffix(".jsonl").read_text().splitlines()
+    assert json.loads(history[-1])["step"] >= 4250
 
 
-@pytest.mark.slow
 @pytest.mark.slow
 def test_shipped_weights_read_simulated_scenes_better_than_random_ones():
     train, test = simulate.aerial_scenes(range(14), 224), simulate.aerial_scenes(range(1000, 1007), 224)
