@@ -43,10 +43,10 @@ def transitions(axis: Axes, table: np.ndarray, names: Sequence[str], largest: fl
     axis.imshow(off, cmap="Blues", vmin=0, vmax=largest)
     for i, j in np.argwhere(off >= 0.5):
         color = "white" if off[i, j] > 0.6 * largest else "black"
-        axis.text(j, i, f"{off[i, j]:.0f}", ha="center", va="center", fontsize=7, color=color)
+        axis.text(j, i, f"{off[i, j]:.0f}", ha="center", va="center", color=color)
     axis.set(xticks=range(len(names)), yticks=range(len(names)))
-    axis.set_xticklabels(map(as_label, names), rotation=45, ha="right", fontsize=8)
-    axis.set_yticklabels(map(as_label, names), fontsize=8)
+    axis.set_xticklabels(map(as_label, names), rotation=45, ha="right")
+    axis.set_yticklabels(map(as_label, names))
 
 
 def scatter(axis: Axes, x: np.ndarray, y: np.ndarray, kinds: Mapping[LandCover, np.ndarray]) -> None:
@@ -82,8 +82,8 @@ def matrix(axis: Axes, values: np.ndarray, rows: Sequence[str], columns: Sequenc
     image = axis.imshow(values, cmap="RdBu", vmin=-largest, vmax=largest)
     for (i, j), v in np.ndenumerate(values):
         axis.text(j, i, f"{v:+.2f}", ha="center", va="center", color="black")
-    axis.set_xticks(range(len(columns)), [*map(as_label, columns)], fontsize=8, rotation=30, ha="right")
-    axis.set_yticks(range(len(rows)), [*map(as_label, rows)], fontsize=8)
+    axis.set_xticks(range(len(columns)), [*map(as_label, columns)], rotation=30, ha="right")
+    axis.set_yticks(range(len(rows)), [*map(as_label, rows)])
     return image
 
 
@@ -96,4 +96,4 @@ def connect(figure: Figure, axes: Sequence[Axes], first: Sequence, second: Seque
 
 def legend_below(figure: Figure, axis: Axes, columns: int = 4) -> None:
     """The legend of one panel, below all of them."""
-    figure.legend(*axis.get_legend_handles_labels(), fontsize=8, loc="outside lower center", ncols=columns)
+    figure.legend(*axis.get_legend_handles_labels(), loc="outside lower center", ncols=columns)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import html
 import json
+import re
 import unicodedata
 
 
@@ -19,6 +20,11 @@ def plain(text: object, keep: str = "") -> str:
 def as_html(text: object) -> str:
     """Text for an element or a quoted attribute of HTML, and of HTML that folium compiles as a Jinja template."""
     return html.escape(plain(text, keep="\n")).replace("{", "&#123;")
+
+
+def as_code(text: object) -> str:
+    """Text for HTML in which `words between backticks` are set as code."""
+    return re.sub(r"`([^`\n]+)`", r"<code>\1</code>", as_html(text))
 
 
 def as_option(text: object) -> str:

@@ -16,8 +16,11 @@ from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from matplotlib.patches import Patch, Rectangle
 
-from .literal import as_html, as_label, plain
+from .literal import as_code, as_html, as_label, plain
 from .scene import UNLABELLED, LandCover, Scene
+from .style import WIDEST, legend_columns, set_up
+
+set_up()
 
 # Okabe-Ito, told apart with every common kind of colour blindness; each method also has its own marker.
 COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
@@ -69,13 +72,13 @@ def black_where(mask: np.ndarray) -> np.ndarray:
 def panels(pictures: Mapping[str, np.ndarray], columns: int = 4, size: float = 2.6) -> tuple[Figure, np.ndarray]:
     """Pictures side by side, each under its title: `{title: array}`. Returns (figure, flat array of axes)."""
     columns = min(columns, len(pictures))
-    rows = -(-len(pictures) // columns)
+    rows, size = -(-len(pictures) // columns), min(size, WIDEST / columns)
     figure, axes = plt.subplots(
         rows, columns, figsize=(size * columns, size * rows * 1.1), squeeze=False, layout="constrained"
     )
     for axis, (title, picture) in zip(axes.flat, pictures.items(), strict=False):
         axis.imshow(picture, interpolation="nearest")
-        axis.set_title(as_label(title), fontsize=9)
+        axis.set_title(as_label(title))
     for axis in axes.flat:
         axis.set_axis_off()
     return figure, axes.ravel()
@@ -86,7 +89,8 @@ def legend(figure: Figure, classes: tuple[LandCover, ...], unlabelled: bool = Fa
     handles = [Patch(facecolor=c.color, edgecolor="black", label=c.name) for c in classes]
     if unlabelled:
         handles.append(Patch(facecolor="white", edgecolor="black", label="not labelled"))
-    drawn = figure.legend(handles=handles, loc="outside lower center", ncols=min(len(handles), 7), fontsize=8)
+    columns = legend_columns([h.get_label() for h in handles], figure.get_figwidth())
+    drawn = figure.legend(handles=handles, loc="outside lower center", ncols=columns)
     for text, handle in zip(drawn.get_texts(), handles, strict=True):
         text.set_text(as_label(handle.get_label()))
 
@@ -137,7 +141,7 @@ def heat(
         vmax=limits[1],
         interpolation="nearest",
     )
-    axis.set_title(as_label(title), fontsize=9)
+    axis.set_title(as_label(title))
     axis.set_axis_off()
     return image
 
@@ -166,26 +170,21 @@ def heats(
 
 def intervals(groups: Mapping[str, Mapping[str, tuple[float, float, float]]], xlabel: str) -> tuple[Figure, np.ndarray]:
     """Scores with their intervals, a panel per group: `{group: {method: (value, low, high)}}`."""
-    figure, axes = plt.subplots(
-        1,
-        len(groups),
-        figsize=(3.3 * len(groups), 0.9 + 0.42 * max(map(len, groups.values()))),
-        sharey=True,
-        squeeze=False,
-        layout="constrained",
-    )
-    for axis, (group, methods) in zip(axes.flat, groups.items(), strict=True):
+    rows, columns = -(-len(groups) // 2), min(2, len(groups))  # at most two panels a row keep their letters legible
+    size = (WIDEST * columns / 2, rows * (0.9 + 0.42 * max(map(len, groups.values()))))
+    figure, axes = plt.subplots(rows, columns, figsize=size, sharey=True, squeeze=False, layout="constrained")
+    for axis in axes.flat[len(groups) :]:
+        axis.set_axis_off()
+    for axis, (group, methods) in zip(axes.flat, groups.items(), strict=False):
         for i, (value, low, high) in enumerate(methods.values()):
             style = {"color": COLORS[i % len(COLORS)], "marker": MARKERS[i % len(MARKERS)]}
             axis.errorbar(value, i, xerr=[[max(value - low, 0)], [max(high - value, 0)]], capsize=3, **style)
-            axis.annotate(
-                f"{value:.2f}", (value, i), xytext=(0, 6), textcoords="offset points", ha="center", fontsize=8
-            )
+            axis.annotate(f"{value:.2f}", (value, i), xytext=(0, 6), textcoords="offset points", ha="center")
         axis.set(title=as_label(group), xlabel=as_label(xlabel), yticks=range(len(methods)), xlim=(0, 1))
         axis.set_yticklabels(map(as_label, methods))
         axis.grid(axis="x", alpha=0.3)
         axis.set_ylim(len(methods) - 0.5, -0.7)
-    return figure, axes.ravel()
+    return figure, axes.ravel()[: len(groups)]
 
 
 def bars(axis: Axes, values: Mapping[str, Mapping[str, float]], title: str, xlabel: str = "") -> None:
@@ -196,11 +195,11 @@ def bars(axis: Axes, values: Mapping[str, Mapping[str, float]], title: str, xlab
         shift = (i - (len(series) - 1) / 2) * width
         style = {"color": COLORS[i], "hatch": hatches[i % 4], "edgecolor": "white"}
         drawn.append(axis.bar(np.arange(len(values)) + shift, [v[name] for v in values.values()], width, **style))
-        axis.bar_label(drawn[-1], fmt="%.2f", fontsize=7)
+        axis.bar_label(drawn[-1], fmt="%.2f")
     axis.set(xticks=range(len(values)), ylim=(0, 1.15), ylabel="score", title=as_label(title), xlabel=as_label(xlabel))
-    axis.set_xticklabels(map(as_label, values), fontsize=8)
+    axis.set_xticklabels(map(as_label, values))
     if len(series) > 1:
-        axis.legend(drawn, list(map(as_label, series)), loc="upper right", ncols=2, fontsize=8)
+        axis.legend(drawn, list(map(as_label, series)), loc="upper right", ncols=2)
     else:
         axis.set_ylabel(as_label(series[0]))
 
@@ -241,7 +240,6 @@ class Notice:
 
     def _repr_html_(self) -> str:
         return (
-            '<div class="admonition note" style="border:2px solid #0072b2; padding:0.6em 1em">'
-            f'<p class="admonition-title"><strong>{as_html(self.title)}</strong></p>'
-            f"<p>{as_html(self.text)}</p></div>"
+            '<div class="lulc-notice" style="border:2px solid #0072b2; border-radius:4px; padding:0.6em 1em">'
+            f"<p><strong>{as_html(self.title)}</strong></p><p>{as_code(self.text)}</p></div>"
         )

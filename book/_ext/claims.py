@@ -93,20 +93,71 @@ def holds(rule: str, folder: Path) -> bool:
     return all(RULES[name](v) for v in lookup(path, folder))
 
 
+# A verdict is free text that begins with one of these words, and a reader sees the sign before it.
+SIGNS = {"yes": "✓", "no difference": "≈", "no gain": "≈", "no": "✗"}
+PARTLY = "◐"  # any other verdict
+KEY = "✓ borne out, ◐ in part, ≈ no difference that we can tell, ✗ not borne out, – not measured."
+
+
+def sign(verdict: str) -> str:
+    """The sign of a verdict, by its first words."""
+    return next((s for words, s in SIGNS.items() if re.match(rf"{words}\b", verdict)), PARTLY)
+
+
+def overview(entries: list[dict]) -> str:
+    """One row for each claim: its first verdict on simulated and on real imagery, as a sign and in words."""
+    rows = ["| claim | simulated | real |", "|---|---|---|"]
+    for entry in entries:
+        cells = []
+        for kind in ("simulated", "real"):
+            found = [f["verdict"] for f in entry["findings"] if f["where"].split(" (")[0] == kind]
+            cells.append(f"{sign(found[0])} {found[0]}" if found else "–")
+        rows.append(f"| [{title(entry)}](#{anchor(entry)}) | {' | '.join(cells)} |")
+    return "\n".join([*rows, "", KEY])
+
+
+def title(entry: dict) -> str:
+    """The claim as a heading."""
+    return entry["claim"].removeprefix("(ours) ").rstrip(".")
+
+
+def anchor(entry: dict) -> str:
+    """The address of a claim on its page."""
+    return "claim-" + re.sub(r"\W+", "-", title(entry).lower()).strip("-")[:40]
+
+
+def differences(entries: list[dict], folder: Path) -> dict[str, dict[str, list[float]]]:
+    """{"simulated" or "real": {"chapter: what": [value, low, high]}}: the differences that the findings tell."""
+    told = {"simulated": {}, "real": {}}
+    for entry in entries:
+        for finding in entry["findings"]:
+            for path, how in SLOT.findall(re.sub(r"\s+", " ", finding["text"])):
+                if how in ("gain", "points"):
+                    keys = [key for key in path.split("/")[1:] if key not in ("gains", "gain", "dubai", "simulated")]
+                    name = f"{int(entry['chapter'].split('_')[0])}: {', '.join(keys) or finding['verdict']}"
+                    told["real" if finding["where"].startswith("real") else "simulated"][name] = lookup(path, folder)[0]
+    return told
+
+
 def claims(entries: list[dict], folder: Path) -> str:
     """For each claim its source, chapter and command, then a table of findings; ValueError when one is not true."""
-    sections = []
+    sections, chapter = [], None
     for entry in entries:
-        source = f" {{cite:p}}`{entry['paper']}`" if entry["paper"] else " this book"
+        if entry["chapter"] != chapter:
+            chapter = entry["chapter"]
+            number, words = chapter.split("_", 1)
+            sections.append(f"## Chapter {int(number)}: {words.replace('_', ' ')}")
+        source = f"{{cite:t}}`{entry['paper']}`" if entry["paper"] else "This book"
         rows = ["| where | finding | in numbers |", "|---|---|---|"]
         for finding in entry["findings"]:
             for rule in finding.get("true_if", []):
                 if not holds(rule, folder):
                     raise ValueError(f"'{finding['verdict']}' is no longer true: {rule}. Correct claims.yml.")
-            rows.append(f"| {finding['where']} | **{finding['verdict']}** | {filled_in(finding['text'], folder)} |")
-        chapter = f"[chapter {int(entry['chapter'].split('_')[0])}](../notebooks/{entry['chapter']})"
+            said = f"{sign(finding['verdict'])} **{finding['verdict']}**"
+            rows.append(f"| {finding['where']} | {said} | {filled_in(finding['text'], folder)} |")
+        where = f"[chapter {int(chapter.split('_')[0])}](../notebooks/{chapter})"
         sections.append(
-            f"## {entry['claim'].rstrip('.')}\n\n"
-            f"From{source}, measured in {chapter} with `{entry['command']}`.\n\n" + "\n".join(rows)
+            f"({anchor(entry)})=\n### {title(entry)}\n\n{source}; measured in {where} with `{entry['command']}`.\n\n"
+            + "\n".join(rows)
         )
     return "\n\n".join(sections)

@@ -9,7 +9,8 @@ import json
 from pathlib import Path
 
 import yaml
-from claims import claims
+from claims import claims, overview
+from speed import countries, rates, three_numbers
 
 ROOT = Path(__file__).resolve().parents[2]
 MEASURED = ROOT / "book" / "measured"
@@ -150,8 +151,12 @@ def faults(kept: dict) -> str:
 
 
 MARKS = {
+    "<!-- claims at a glance -->": lambda: overview(_loaded("book", "claims.yml")),
     "<!-- claims -->": lambda: claims(_loaded("book", "claims.yml"), MEASURED),
     "<!-- performance -->": lambda: performance(benchmark()),
+    "<!-- three numbers -->": lambda: three_numbers(benchmark(), _loaded("book", "measured", "run_times.json")),
+    "<!-- rates -->": lambda: rates(benchmark()),
+    "<!-- countries -->": lambda: countries(benchmark()),
     "<!-- run times -->": lambda: run_times(_loaded("book", "measured", "run_times.json")),
     "<!-- faults -->": lambda: faults(_loaded("book", "measured", "faults.json")),
     "<!-- datasets -->": lambda: datasets(_loaded("data_manifest", "datasets.yaml")["datasets"]),

@@ -10,3 +10,23 @@ addEventListener("beforeprint", () => {
   document.documentElement.dataset.theme = "light";
 });
 addEventListener("afterprint", () => { document.documentElement.dataset.theme = shownTheme; });
+
+/* A table, a chart or code that is wider than its box says that it scrolls; a phone shows no scroll bar. */
+const boxes = ".pst-scrollable-table-container, .cell_output > .text_html, a.image-reference:has(> img.wide), .highlight > pre";
+
+function tellWhatScrolls() {
+  for (const box of document.querySelectorAll(`.bd-article :is(${boxes})`)) {
+    const around = box.closest(".highlight") || box, said = around.previousElementSibling?.matches(".scrolls-hint");
+    const wide = box.checkVisibility() && box.scrollWidth > box.clientWidth + 1;
+    if (wide && !said) {
+      const hint = Object.assign(document.createElement("p"), { className: "scrolls-hint", textContent: "scrolls sideways →" });
+      hint.setAttribute("aria-hidden", "true");
+      around.before(hint);
+    }
+    if (!wide && said) around.previousElementSibling.remove();
+  }
+}
+
+addEventListener("load", tellWhatScrolls);
+addEventListener("resize", tellWhatScrolls);
+document.addEventListener("toggle", tellWhatScrolls, true);

@@ -18,7 +18,8 @@ pytestmark = [
     pytest.mark.skipif(not HTML.exists(), reason="the book is not built; run `make book` first"),
 ]
 
-WIDE, NARROW = {"width": 1200, "height": 900}, {"width": 320, "height": 700}
+WIDE, LAPTOP = {"width": 1200, "height": 900}, {"width": 1280, "height": 800}
+PHONE, NARROW = {"width": 390, "height": 800}, {"width": 320, "height": 700}
 COLOR_RULES = ["color-contrast", "link-in-text-block"]  # the theme changes colours and nothing else
 # axe-core looks at every word of code, minutes for a chapter. So one token of each kind stays, and the others become
 # plain text. And what has the same tags, classes and styles all the way up looks the same: while contrast is measured
@@ -74,6 +75,19 @@ STICKS_OUT = """() => {
   }
   return found.slice(0, 5);
 }"""
+# What a reader of an ordinary laptop does not see: code, outputs and tables that go on right of their box.
+CUT = """() => [...document.querySelectorAll('article pre, article table')].filter(e => {
+  const box = e.tagName === 'PRE' ? e : e.parentElement;
+  const said = (box.closest('.highlight') || box).previousElementSibling?.matches('.scrolls-hint');
+  return box.checkVisibility() && box.scrollWidth > box.clientWidth + 1 && !said;
+}).map(e => `${e.tagName}, ${e.closest('.cell_output') ? 'output' : 'text'}: ${e.textContent.trim().slice(0, 60)}`)"""
+SCROLLING_CODE = """() => [...document.querySelectorAll('article pre')]
+  .filter(e => e.checkVisibility() && e.scrollWidth > e.clientWidth + 1).map(e => e.textContent.slice(0, 60))"""
+FILTERED = """() => [...document.querySelectorAll('article img, article canvas, article svg')]
+  .filter(e => e.closest('.cell_output') && getComputedStyle(e).filter !== 'none').map(e => e.alt)"""
+# Every letter of a chart is at least 9 points of its 96 an inch; a phone may shrink it to this width, then it scrolls.
+SHRUNK = """() => [...document.querySelectorAll('article .cell_output img.wide')]
+  .filter(e => e.checkVisibility() && e.getBoundingClientRect().width < 550).map(e => e.alt)"""
 PRINTED = """() => {
   dispatchEvent(new Event('beforeprint'));
   const shown = e => e.getClientRects().length > 0 && getComputedStyle(e).visibility !== 'hidden';
@@ -156,6 +170,22 @@ def check_it_is_accessible(page) -> None:
     page.evaluate("document.querySelectorAll('[data-again]').forEach(e => { e.style.visibility = ''; })")
 
 
+def check_nothing_is_cut_or_recolored(page) -> None:
+    """At 1280 px all code, outputs and tables are whole; pictures keep their colors in the dark and a phone's width."""
+    page.set_viewport_size(LAPTOP)
+    assert not page.evaluate(CUT), "something is cut at 1280 px and does not say that it scrolls"
+    assert not page.evaluate(
+        "[...document.querySelectorAll('article pre')].filter(e => e.scrollWidth > e.clientWidth + 1)"
+    )
+    set_theme(page, "dark")
+    assert not page.evaluate(FILTERED), "the dark theme changes the colors of pictures"
+    page.set_viewport_size(PHONE)
+    page.wait_for_function("window.innerWidth === 390")
+    page.wait_for_timeout(50)
+    assert not page.evaluate(CUT), "something scrolls sideways on a phone and does not say so"
+    assert not page.evaluate(SHRUNK)
+
+
 def check_it_fits_a_narrow_window(page) -> None:
     """At 320 px the page does not scroll sideways, and what does scroll can be reached with the keyboard."""
     page.set_viewport_size(NARROW)
@@ -178,6 +208,7 @@ def test_a_page_is_complete_accessible_narrow_and_printable(one_page, name):
     page = opened(one_page, name)
     check_it_is_complete(page)
     check_it_is_accessible(page)
+    check_nothing_is_cut_or_recolored(page)
     check_it_fits_a_narrow_window(page)
     check_it_prints(page)
 

@@ -32,7 +32,7 @@ def test_the_page_shows_the_measured_numbers():
     gains = json.loads((MEASURED / "contrastive_grid.json").read_text())["results"]["gains"]
     cells = [cell["here"][0] for region in gains.values() for cell in region.values()]
     assert f"positive in {sum(c > 0 for c in cells)} of {len(cells)} cells" in page
-    assert "{" not in re.sub(r"\{cite:p\}", "", page) and "True" not in page
+    assert "{" not in re.sub(r"\{cite:t\}", "", page) and "True" not in page
 
 
 def test_every_chapter_has_a_claim_with_an_existing_source_and_command():
