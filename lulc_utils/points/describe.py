@@ -10,13 +10,14 @@ import numpy as np
 import torch
 from rasterio.enums import ColorInterp
 
-from lulc_utils import backbone, contrastive, raster
+from lulc_utils import backbone, contrastive, galileo, raster
 from lulc_utils.scene import UNLABELLED, Scene
 
 Describer = Callable[[np.ndarray], torch.Tensor]  # pixels [C, h, w] -> features [h, w, D] of pixels or patches
 COLORS, UNNAMED = ("red", "green", "blue"), ("band 1", "band 2", "band 3")
-KINDS = ("reflectance", "U-Net")
+KINDS = ("reflectance", "U-Net", "Galileo")
 BLOCK = 8  # sides of a scene are multiples of this, so that patches fit
+FINE, ENOUGH = 2, 16  # pixels along a patch of Galileo; squares from which the spread of its numbers is taken
 
 
 def read_middle(path: str | Path, side: int) -> Scene:
@@ -55,17 +56,21 @@ def describer(scenes: Sequence[Scene], kind: str = "reflectance", *, steps: int 
     """A function from pixels [C, h, w] of these scenes to features [h, w, D].
 
     Photographs always get the patch features of the embedded backbone. Other scenes get, by kind,
-    "reflectance", every band scaled to mean 0 and deviation 1 over the scenes, or "U-Net": the features of a
-    network pre-trained on these scenes alone for `steps` steps. ValueError for any other kind.
+    "reflectance", every band scaled to mean 0 and deviation 1 over the scenes; "U-Net", the features of a network
+    pre-trained on these scenes alone for `steps` steps; "Galileo", what the published encoder says of every 2 x 2
+    pixels, told month and place where the scenes share them, each number scaled likewise (DataUnavailable when its
+    weights are missing). ValueError for any other kind, and for bands that Galileo does not know.
     """
     if kind not in KINDS:
-        raise ValueError(f"There are no features '{kind}'; choose {' or '.join(KINDS)}.")
+        raise ValueError(f"There are no features '{kind}'; choose {', '.join(KINDS[:-1])} or {KINDS[-1]}.")
     if is_photo(scenes[0]):
         vit = backbone.load("embedded")
         return lambda pixels: backbone.patch_features(vit, pixels[None, :3])[0]
     images = _measured(scenes)  # [N, C, n, n]
     if kind == "U-Net":
         return _unet(images, scenes[0].bands, steps, seed)
+    if kind == "Galileo":
+        return _galileo(images, scenes)
     mean, spread = images.mean((0, 2, 3)), images.std((0, 2, 3))
     spread = np.where(spread > 0, spread, 1).astype(np.float32)  # a band may be constant
 
@@ -128,5 +133,18 @@ def _unet(images: np.ndarray, bands: tuple[str, ...], steps: int, seed: int) -> 
     @torch.no_grad()
     def describe(pixels: np.ndarray) -> torch.Tensor:
         return net.features(torch.from_numpy(pixels[None]).float())[0].permute(1, 2, 0)
+
+    return describe
+
+
+def _galileo(images: np.ndarray, scenes: Sequence[Scene]) -> Describer:
+    """Galileo's description, each number scaled to mean 0 and deviation 1 over some of the images [N, C, n, n]."""
+    told = {"bands": scenes[0].bands, "patch_size": FINE, **galileo.shared_facts(scenes)}
+    some = images[:: -(-len(images) // ENOUGH)]
+    rows = torch.cat([galileo.describe(image, **told).flatten(0, 1) for image in some])
+    mean, spread = rows.mean(0), rows.std(0)
+
+    def describe(pixels: np.ndarray) -> torch.Tensor:
+        return (galileo.describe(pixels, **told) - mean) / spread
 
     return describe

@@ -1,14 +1,18 @@
 """Chapter 6's method on places small enough to count by hand."""
 
+import dataclasses
+import os
+
 import numpy as np
 import pytest
 import torch
 from rasterio.crs import CRS
 from rasterio.transform import from_origin
 
-from lulc_utils import points, raster
+from lulc_utils import points, raster, simulate
 from lulc_utils.scene import UNLABELLED, LandCover, Scene
 
+REAL_MIRROR = os.environ.get("LULC_DATA_MIRROR", "")
 CLASSES = (LandCover("water", "#0072b2"), LandCover("sand", "#e69f00"))
 
 
@@ -94,3 +98,19 @@ def test_the_middle_of_an_image_is_read_in_whole_blocks(tmp_path):
     raster.write_scene(scene, tmp_path / "a.tif")
     middle = points.read_middle(tmp_path / "a.tif", 13)
     assert middle.pixels.shape == (2, 8, 8) and np.array_equal(middle.pixels, scene.pixels[:, 4:12, 4:12])
+
+
+@pytest.mark.skipif(not REAL_MIRROR, reason="LULC_DATA_MIRROR is not set")
+def test_galileo_describes_patches_of_two_pixels_and_is_told_the_month(monkeypatch):
+    monkeypatch.setenv("LULC_DATA_MIRROR", REAL_MIRROR)
+    scene = simulate.satellite(3, date=130, size=64)
+    rows, spots = points.rows_of([scene], points.describer([scene], "Galileo"))
+    assert rows.shape == (32 * 32, 128) and spots[1].tolist() == [0, 1, 3]
+    torch.testing.assert_close(rows.mean(0), torch.zeros(128), atol=1e-3, rtol=0)
+    torch.testing.assert_close(rows.std(0), torch.ones(128), atol=1e-2, rtol=0)
+    other = points.describer([dataclasses.replace(scene, date=None)], "Galileo")(scene.pixels).flatten(0, 1)
+    assert not torch.allclose(rows, other, atol=0.1)
+    known, truth = points.with_labels(rows, spots, [scene])
+    groups = points.group(known, 24)
+    right = (truth[groups.middles][groups.member] == truth).mean()
+    assert right > np.bincount(truth).max() / len(truth) + 0.1, "24 named groups say more than one class"
