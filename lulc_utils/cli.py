@@ -12,6 +12,7 @@ A command is a module with `add_options(parser)` and `run(options)`, imported on
 from __future__ import annotations
 
 import argparse
+import errno
 import importlib
 import os
 import shlex
@@ -25,13 +26,14 @@ class Command(NamedTuple):
 
     module: str
     about: str
-    stopped: str = "Stopped."
+    stopped: str = "Stopped; only complete files are kept. Run the same command again."
 
 
 CONTINUES = "Stopped; run the same command again to continue."
+STARTED = "Stopped; files that were complete are kept. Run the same command with --force to start anew."
 COMMANDS = {
     "doctor": Command("doctor", "check this environment and say how to fix what is wrong"),
-    "demo": Command("demo", "draw a simulated scene and map it: scene.tif, map.tif, map.png, map.html"),
+    "demo": Command("demo", "draw a simulated scene and map it: scene.tif, map.tif, map.png, map.html", STARTED),
     "data": Command("data.command", "list, fetch and verify the real data sets", "Stopped; complete files are kept."),
     "place": Command("places.command", "read a place on Earth as a GeoTIFF: Sentinel-2 and ESA WorldCover"),
     "map": Command("mapping.command", "map a raster of your own with a saved model", CONTINUES),
@@ -76,7 +78,7 @@ def exit_status(run: Callable[[], int | None], stopped: str = "Stopped.") -> int
     except MemoryError as error:
         return _said(f"error: There is not enough memory; ask for less. {error}".strip(), 1)
     except (OSError, RuntimeError, ModuleNotFoundError) as error:
-        return _said(f"error: {_sentence(error)}", 1)
+        return _said(f"error: {_sentence(error)}", 2 if getattr(error, "errno", None) == errno.ENAMETOOLONG else 1)
     except KeyboardInterrupt:
         return _said(stopped, 130)
 

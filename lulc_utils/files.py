@@ -30,8 +30,8 @@ def complete_or_absent(path: str | Path) -> Iterator[Path]:
     file exists, is empty and has the ending of `path`; missing folders are created. The result has the
     mode given by the umask, whatever mode the writer in the block sets. A symbolic link is followed.
 
-    ValueError: `path` exists but is not a regular file (`check_target`). PermissionError, OSError: the system does
-    not allow writing, there is no space, or the name is too long, in one sentence each.
+    ValueError: `path` exists but is not a regular file (`check_target`), or its name is too long. PermissionError,
+    OSError: the system does not allow writing, or there is no space. One sentence each.
     """
     check_target(path)
     target = Path(path).resolve()
@@ -159,7 +159,7 @@ def _kind(path: str | Path) -> str:
     return kinds.get(stat.S_IFMT(mode), "device")
 
 
-def _in_words(error: Exception, path: str | Path, part: Path) -> OSError | None:
+def _in_words(error: Exception, path: str | Path, part: Path) -> OSError | ValueError | None:
     """The error as a sentence about `path`; None when it is not about writing this file."""
     number = getattr(error, "errno", None)
     if number is None and (match := OF_RUST.search(str(error))):
@@ -172,7 +172,7 @@ def _in_words(error: Exception, path: str | Path, part: Path) -> OSError | None:
     if number in FULL:
         return OSError(f"There is no space for {path}; make room or choose another folder.")
     if number == errno.ENAMETOOLONG:
-        return OSError(f"The name {Path(path).name[:40]}... is too long for a file; choose a shorter one.")
+        return ValueError(f"The name {Path(path).name[:40]}... is too long for a file; choose a shorter one.")
     if number == errno.ENOENT:
         return FileNotFoundError(f"{path} cannot be made there; choose another folder.")
     if number in (errno.ENOTDIR, errno.EEXIST):

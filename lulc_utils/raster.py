@@ -23,7 +23,7 @@ from rasterio.windows import transform as window_transform
 from lulc_utils import ground
 from lulc_utils.files import check_target, complete_or_absent
 from lulc_utils.literal import plain
-from lulc_utils.reading import masked_bands, measured, opened, plain_bands, read_labels, whole_window
+from lulc_utils.reading import check_alpha, masked_bands, measured, opened, plain_bands, read_labels, whole_window
 from lulc_utils.scene import UNLABELLED, LandCover, Scene
 
 TAG = "LULC_SCENE"  # one TIFF tag with everything GeoTIFF has no place for, as JSON
@@ -156,6 +156,7 @@ def _numbers(file: DatasetReader, path: str | Path, bands: Sequence[str] | None)
     plain = plain_bands(file)
     names = [file.descriptions[i - 1] or f"band {i}" for i in plain]
     if not bands:
+        check_alpha(file, path)
         return plain, tuple(names)
     if missing := [b for b in bands if b not in names]:
         raise ValueError(f"{path} has no band {', '.join(missing)}; it has {', '.join(names)}.")

@@ -89,6 +89,29 @@ def masked_bands(file: DatasetReader | WarpedVRT, bands: Sequence[int]) -> list[
     return [b for b in bands if MaskFlags.all_valid not in file.mask_flag_enums[b - 1]]
 
 
+def check_alpha(file: DatasetReader, path: str | Path) -> None:
+    """ValueError when the last of four or more bands of whole numbers looks like an alpha band that nobody marked.
+
+    That is a band without a name or a meaning that is 0 where all others are 0, and has its type's largest number
+    everywhere else. Its pixels at 25 places are looked at; writers lose the mark easily.
+    """
+    *others, last = file.indexes
+    dtype = np.dtype(file.dtypes[-1])
+    unknown = file.colorinterp[-1] == ColorInterp.undefined and not file.descriptions[-1]
+    if len(others) < 3 or dtype.kind not in "ui" or not unknown or file.nodatavals[-1] is not None:
+        return
+    h, w = (min(64, length) for length in file.shape)
+    rows, cols = (np.linspace(0, length - part, 5).astype(int) for length, part in ((file.height, h), (file.width, w)))
+    pixels = [file.read(window=Window(col, row, w, h)).reshape(last, -1) for row in rows for col in cols]
+    alpha, full = np.concatenate([p[-1] for p in pixels]), np.iinfo(dtype).max
+    empty = np.concatenate([(p[:-1] == 0).all(0) for p in pixels])
+    if set(np.unique(alpha)) == {0, full} and empty[alpha == 0].all():
+        raise ValueError(
+            f"Band {last} of {path} looks like an alpha band that is not marked as one: it is 0 where all others are, "
+            f"and {full} elsewhere. Mark it (gdal_edit.py -colorinterp_{last} alpha), or name the bands to read."
+        )
+
+
 def measured(file: DatasetReader | WarpedVRT, bands: Sequence[int], window: Window, pixels: np.ndarray) -> np.ndarray:
     """[h, w] bool: every band measured, by nodata, masks, alpha bands and NaN. pixels: of the window, [C, h, w]."""
     with warnings.catch_warnings():

@@ -7,7 +7,7 @@ import textwrap
 
 from lulc_utils.data.cache import cache_folder, leftovers, missing, verify
 from lulc_utils.data.download import fetch
-from lulc_utils.data.manifest import about, names, registry
+from lulc_utils.data.manifest import about, names, registry, used
 from lulc_utils.data.pool import SOURCES, build
 
 
@@ -23,8 +23,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     info = commands.add_parser("info", help="what a dataset is, its licence and how to cite it")
     info.add_argument("name", metavar="NAME")
     info.set_defaults(call=print_info)
-    get = commands.add_parser("fetch", help="download what is still missing, or 'all'")
-    get.add_argument("names", metavar="NAME", nargs="+", help="datasets, or 'all'")
+    get = commands.add_parser("fetch", help="download what is still missing")
+    get.add_argument("names", metavar="NAME", nargs="+", help="datasets, 'book' for those of the chapters, or 'all'")
     get.add_argument("--workers", type=int, default=8, metavar="N", help="parallel downloads (default %(default)s)")
     get.add_argument("--quiet", action="store_true", help="no progress bar and no report")
     get.set_defaults(call=fetch_all)
@@ -70,7 +70,8 @@ def print_info(options: argparse.Namespace) -> None:
 
 def fetch_all(options: argparse.Namespace) -> None:
     """Fetch the named datasets and say where they are."""
-    wanted = names() if "all" in options.names else options.names
+    groups = {"all": names, "book": used}
+    wanted = dict.fromkeys(name for given in options.names for name in groups.get(given, lambda g=given: [g])())
     for name in wanted:
         about(name)  # a misspelled name fails before anything is downloaded
     for name in wanted:

@@ -76,6 +76,8 @@ def fetch(name: str, *, files: Iterable[str] | None = None, progress: bool = Tru
     dataset waits. Complete files stay, even after an error or Ctrl-C; files left half-written by a killed process
     are removed. ValueError for an unknown dataset or file, DataUnavailable when a file cannot be downloaded.
     """
+    if workers < 1:
+        raise ValueError(f"There must be at least 1 worker, not {workers}.")
     wanted, folder = registry(name, files), cache_folder() / name
 
     def lacking() -> list[File]:
@@ -115,7 +117,6 @@ def _only_process(name: str, folder: Path, progress: bool) -> Iterator[None]:
 
 def bring(name: str, todo: list[File], folder: Path, progress: bool, workers: int) -> dict[File, list[str]]:
     """Download files, several at a time; returns those that failed, and why."""
-    workers = max(1, workers)
     bar = tqdm(total=sum(file.bytes for file in todo), desc=name, unit="B", unit_scale=True, disable=not progress)
     with bar, _session(workers) as session:
         run, pool = _Run(bar, session), ThreadPoolExecutor(workers)

@@ -42,6 +42,11 @@ def names() -> list[str]:
     return list(_datasets())
 
 
+def used() -> list[str]:
+    """Names of the datasets that a chapter uses."""
+    return [name for name, entry in _datasets().items() if entry["used_in"]]
+
+
 def about(name: str) -> dict:
     """What the manifest says about a dataset: title, about, files, bytes, licence, citation, ...
 

@@ -129,6 +129,8 @@ def band_numbers(
     ValueError when there are no such bands, or another number than the model takes.
     """
     names, plain = _band_names(file), reading.plain_bands(file)
+    if asked is None:
+        reading.check_alpha(file, source)
     if asked is None and wanted is None:
         return _real_numbers(file, source, plain)
     request = list(wanted if asked is None else asked)

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from dask.config import set as Settings
     from distributed import Client
 
-WAIT = 30  # seconds for a scheduler to answer and for the first worker to come
+ANSWER = 5  # seconds for a scheduler to answer
+WAIT = 30  # seconds for the first worker to come
 AHEAD = 4  # results per worker thread that may wait for an earlier one
 
 
@@ -33,7 +34,7 @@ def client(scheduler: str | Client) -> Iterator[Client]:
     own = None
     try:
         if not isinstance(scheduler, distributed.Client):
-            scheduler = own = distributed.Client(scheduler, timeout=WAIT, set_as_default=False)
+            scheduler = own = distributed.Client(scheduler, timeout=ANSWER, set_as_default=False)
         scheduler.wait_for_workers(1, timeout=WAIT)
     except (OSError, ValueError) as error:  # a time-out is an OSError
         if own is not None:

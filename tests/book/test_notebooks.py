@@ -1,6 +1,7 @@
 """Rules that every chapter keeps (design of the notebooks), checked without running anything."""
 
 import ast
+import itertools
 import json
 import re
 import subprocess
@@ -12,6 +13,8 @@ import pytest
 import run_chapters
 import stamp
 import yaml
+
+from lulc_utils import results
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -59,6 +62,28 @@ def test_one_parameters_cell_with_commented_literals(path):
         ast.literal_eval(node.value)
         assert len(line.split("#", 1)[1].strip()) > 5, f"no help comment: {line}"
     assert {"seed", "results_file"} <= {n.targets[0].id for n in ast.parse(source(found[0])).body}
+
+
+@each_chapter
+def test_a_parameter_of_a_wrong_type_is_refused_before_anything_is_computed(path):
+    """By the call of `results.check`, which only imports precede."""
+    parameters, *others = (ast.parse(source(cell)).body for cell in cells(path, "code")[1:4])
+    statements = itertools.dropwhile(lambda node: isinstance(node, ast.Import | ast.ImportFrom), sum(others, []))
+    call = next(statements).value
+    assert ast.unparse(call).startswith("results.check(globals()")
+    least = {keyword.arg: ast.literal_eval(keyword.value) for keyword in call.keywords}
+    values = {node.targets[0].id: ast.literal_eval(node.value) for node in parameters}
+    assert least.keys() <= values.keys()
+    results.check(values, **least)
+    for name, value in values.items():
+        for wrong in (0.5, "text", True, None, ["a"], ("a",), {}, -1, float("nan")):
+            text = isinstance(value, str) and isinstance(wrong, str) and name != "precision"
+            if not text and type(wrong) is not type(value) or wrong == -1:
+                with pytest.raises(ValueError, match=f"The parameter {name} must be "):  # add it to `results`
+                    results.check(values | {name: wrong}, **least)
+        if name in least:
+            with pytest.raises(ValueError, match=f"{name} must be a whole number of at least {least[name]}, not"):
+                results.check(values | {name: least[name] - 1}, **least)
 
 
 @each_chapter

@@ -111,6 +111,10 @@ REFUSED = {
     ),  # noqa: E501  # fmt: skip
     "a TIFF without a place": (lambda p: tif(p, NUMBERS, crs=None), "no coordinate reference system"),
     "nothing measured": (lambda p: tif(p, np.zeros_like(NUMBERS[:3]), nodata=0), "holds only nodata"),
+    "an alpha band without a mark": (
+        lambda p: tif(p, np.concatenate([EMPTY, EMPTY[:1], ALPHA])),
+        "looks like an alpha",
+    ),
     "complex numbers": (lambda p: tif(p, NUMBERS[:2].astype(np.complex64)), "only real numbers"),
     "seven pixels": (lambda p: tif(p, NUMBERS[:4, :7, :7]), "at least 8"),
     "nothing measured in the middle": (lambda p: tif(p, hole(NUMBERS[:4], 0, 90), nodata=0), "only nodata in the part"),

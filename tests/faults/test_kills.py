@@ -1,109 +1,131 @@
 """Killed at random moments, or two at once: what is there is whole, nothing is lost, and the next run goes on."""
 
-import hashlib
-import os
+import multiprocessing
 import signal
 import time
 from contextlib import contextmanager
 
 import numpy as np
 import pytest
-import rasterio
 import torch
-import yaml
+import victims
 
-from lulc_utils import contrastive, data, mapping, raster, tensors
-from lulc_utils.contrastive import unet
-from lulc_utils.data import download, manifest
-from lulc_utils.scene import LandCover
-from lulc_utils.training import Saving
+from lulc_utils import raster, tensors
 
-KILLS = 20
-CLASSES = (LandCover("water", "#0072b2"), LandCover("grass", "#7bc97b"), LandCover("bare land", "#e6c79c"))
-# weekly: a fork of a process with many threads can wait for ever, seen in one of six runs
-pytestmark = [pytest.mark.slow, pytest.mark.weekly, pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")]
+KILLS, PAIRS = 20, 5
+LIMIT = 60  # seconds after which a process that should have answered has failed the test
+FORKS = "forkserver" in multiprocessing.get_all_start_methods()
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(not FORKS, reason="needs fork")]
+# Not forks of this process, whose other threads may hold a lock: they come from a server of one thread that has done
+# nothing but import.
+PROCESSES = multiprocessing.get_context("forkserver" if FORKS else None)
+LOADED = "pytest", "lulc_utils.contrastive", "lulc_utils.data", "lulc_utils.mapping", "yaml"
+
+
+@pytest.fixture(autouse=True)
+def limited():
+    """Whatever happens, a test ends."""
+
+    def late(*_):
+        raise TimeoutError("A test of killed processes did not end.")
+
+    before = signal.signal(signal.SIGALRM, late)
+    signal.alarm(5 * LIMIT)
+    yield
+    signal.alarm(0)
+    signal.signal(signal.SIGALRM, before)
 
 
 @contextmanager
-def started(function):
-    """The function in a process of its own, which another interpreter would only begin after seconds; its number."""
-    if (child := os.fork()) == 0:
-        status = 3
-        try:
-            function()
-            status = 0
-        except RuntimeError as error:
-            status = 1 if "Another run is writing" in str(error) else 3
-        finally:
-            os._exit(status)
-    yield child
+def started(job, folder):
+    """A job in a process of its own, which waits for a word; the process and the line to it."""
+    PROCESSES.set_forkserver_preload([*LOADED])
+    line, other = PROCESSES.Pipe()
+    process = PROCESSES.Process(target=victims.run, args=(other, job, folder), daemon=True)
+    process.start()
+    other.close()
+    try:
+        assert answer(line) == "ready"
+        yield process, line
+    finally:
+        process.kill()
+        process.join(LIMIT)
 
 
-def ended(child):
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+def answer(line):
+    assert line.poll(LIMIT), "a process does not answer"
+    return line.recv()
 
 
-def killed(function, seconds):
-    """Start it, kill it after so many seconds; whether it was still running."""
-    with started(function) as child:
+def done(job, folder):
+    """Do the whole job; the seconds it took."""
+    with started(job, folder) as (_, line):
+        start = time.monotonic()
+        line.send("go")
+        assert answer(line) == "done"
+        return time.monotonic() - start
+
+
+def killed(job, folder, seconds):
+    """Kill the job after so many seconds; whether it was still running."""
+    with started(job, folder) as (process, line):
+        line.send("go")
         time.sleep(seconds)
-        os.kill(child, signal.SIGKILL)
-        return ended(child) == -signal.SIGKILL
+        process.kill()
+        process.join(LIMIT)
+        return not line.poll() or not _said(line)
 
 
-def moments(function, undo):
-    """Random moments within the time that the function takes."""
-    start = time.monotonic()
-    function()
-    taken = time.monotonic() - start
-    undo()
-    return np.random.default_rng(0).uniform(0, taken, KILLS)
+def _said(line):
+    try:
+        return line.recv()
+    except (EOFError, ConnectionResetError):
+        return ""
 
 
-def pixel_model(pixels):
-    time.sleep(0.003)
-    brightness = pixels[0].astype(np.float32)
-    return np.stack([-np.abs(brightness - center) for center in (40, 120, 200)])
+def two(job, folder):
+    """How two at once end."""
+    with started(job, folder) as (_, first), started(job, folder) as (_, second):
+        for line in (first, second):
+            line.send("go")
+        return sorted([answer(first), answer(second)])
 
 
-def make_map(folder):
-    model = mapping.Model(pixel_model, "brightness", "abc", CLASSES)
-    return mapping.map_raster(folder / "a.tif", model, folder / "map.tif", window=48, overlap=16, progress=False)
+def moments(seconds):
+    """Random moments within the time that a job takes."""
+    return np.random.default_rng(0).uniform(0, seconds, KILLS)
+
+
+def one_or_both(ends):
+    """Both are done, or one was refused: it waits for nothing."""
+    return ends[1] == "done" and (ends[0] == "done" or "Another run is writing" in ends[0])
 
 
 @pytest.fixture
 def mapped(tmp_path):
-    """A folder with a raster to map, and the right classes."""
-    pixels = np.random.default_rng(0).integers(1, 250, (1, 220, 128)).astype(np.uint8)
-    profile = {"driver": "GTiff", "width": 128, "height": 220, "count": 1, "dtype": "uint8", "crs": "EPSG:32633"}
-    with rasterio.open(tmp_path / "a.tif", "w", transform=rasterio.Affine(10, 0, 5e5, 0, -10, 5e6), **profile) as file:
-        file.write(pixels)
-    right = raster.read_classes(make_map(tmp_path))
+    """A folder with a raster to map, the right classes, and the seconds a map takes."""
+    victims.to_map(tmp_path)
+    seconds = done(victims.make_map, tmp_path)
+    right = raster.read_classes(tmp_path / "map.tif")
     (tmp_path / "map.tif").unlink()
-    return tmp_path, right
+    return tmp_path, right, seconds
 
 
 def test_a_killed_map_goes_on_to_the_same_pixels(mapped, tried):
     tried("kept", KILLS)
-    folder, right = mapped
+    folder, right, seconds = mapped
     out = folder / "map.tif"
-    running = 0
-    for moment in moments(lambda: make_map(folder), out.unlink):
-        running += killed(lambda: make_map(folder), moment)
+    running = continued = 0
+    for moment in moments(seconds):
+        running += killed(victims.make_map, folder, moment)
         if out.exists():  # complete, or not there
             np.testing.assert_array_equal(raster.read_classes(out), right)
-        np.testing.assert_array_equal(raster.read_classes(make_map(folder)), right)
+        continued += (folder / "map.tif.state.json").exists()
+        done(victims.make_map, folder)
+        np.testing.assert_array_equal(raster.read_classes(out), right)
         assert sorted(p.name for p in folder.iterdir()) == ["a.tif", "map.tif"]
         out.unlink()
-    assert running > KILLS / 2
-
-
-def train(folder, steps=5):
-    torch.set_num_threads(1)
-    images = np.random.default_rng(0).uniform(0, 0.4, (4, 3, 16, 16)).astype(np.float32)
-    settings = contrastive.Pretraining(steps=steps, batch_size=2, crop=16, points=8)
-    saving = Saving(folder / "a.checkpoint", checkpoint_every=1, history=folder / "a.jsonl", log_every=1)
-    return weights(unet.save(contrastive.pretrain(images, settings, saving).model, folder / "a.safetensors"))
+    assert running > KILLS / 2 and continued > KILLS / 4
 
 
 def weights(path):
@@ -111,116 +133,84 @@ def weights(path):
     return b"".join(value.numpy().tobytes() for _, value in sorted(tensors.read(path)[0].items()))
 
 
-def test_a_killed_training_goes_on_to_the_same_weights(tmp_path, tried):
-    tried("kept", KILLS)
+@pytest.fixture
+def trained(tmp_path):
+    """The right weights, and the seconds a training takes."""
     (tmp_path / "right").mkdir()
-    right = train(tmp_path / "right")
-    folder = tmp_path / "killed"
-    folder.mkdir()
+    seconds = done(victims.train, tmp_path / "right")
+    return weights(tmp_path / "right" / "a.safetensors"), seconds
 
-    def clean():
-        for path in folder.iterdir():
-            path.unlink()
 
-    running = 0
-    for moment in moments(lambda: train(folder), clean):
-        running += killed(lambda: train(folder), moment)
+def test_a_killed_training_goes_on_to_the_same_weights(tmp_path, trained, tried):
+    tried("kept", KILLS)
+    right, seconds = trained
+    running = continued = 0
+    for i, moment in enumerate(moments(seconds)):
+        folder = tmp_path / str(i)
+        folder.mkdir()
+        running += killed(victims.train, folder, moment)
         if (folder / "a.checkpoint").exists():
-            assert torch.load(folder / "a.checkpoint", weights_only=True)["step"] >= 1
+            continued += torch.load(folder / "a.checkpoint", weights_only=True)["step"] >= 1
         if (folder / "a.safetensors").exists():
             assert weights(folder / "a.safetensors") == right
-        assert train(folder) == right
+        done(victims.train, folder)
+        assert weights(folder / "a.safetensors") == right
         left = sorted(p.name for p in folder.iterdir() if not p.name.startswith("."))
         assert left == ["a.checkpoint", "a.jsonl", "a.safetensors"]
         assert len((folder / "a.jsonl").read_text().splitlines()) == 5
-        clean()
-    assert running > KILLS / 2
+    assert running > KILLS / 2 and continued > KILLS / 4
 
 
-@pytest.fixture
-def mirror(tmp_path, monkeypatch):
-    """A data set of six files in a mirror folder, copied in small pieces; its files."""
-    rng = np.random.default_rng(0)
-    files = {f"{i}.bin": rng.bytes(60_000) for i in range(6)}
-    folder, lines = tmp_path / "manifest", []
-    folder.mkdir()
-    for name, body in files.items():
-        sha = hashlib.sha256(body).hexdigest()
-        lines += [f"# {len(body)} bytes", f"{name} sha256:{sha} {download.ORIGIN}owner/repo/{name}"]
-        path = tmp_path / "mirror" / "owner" / "repo" / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(body)
-    entry = dict.fromkeys(("title", "about", "licence", "licence_short", "citation", "homepage", "repository"), "none")
-    entry |= {"files": 6, "bytes": 360_000, "commit": "0123abc", "used_in": [0]}
-    (folder / "tiny.txt").write_text("\n".join(lines) + "\n")
-    (folder / "datasets.yaml").write_text(yaml.safe_dump({"datasets": {"tiny": entry}}))
-    monkeypatch.setattr(manifest, "manifest_folder", lambda: folder)
-    monkeypatch.setattr(download, "BLOCK", 200)
-    monkeypatch.setenv("LULC_DATA_MIRROR", str(tmp_path / "mirror"))
-    monkeypatch.setenv("LULC_DATA_DIR", str(tmp_path / "cache"))
-    monkeypatch.setenv("LULC_OFFLINE", "1")
-    return files
-
-
-def fetch():
-    data.fetch("tiny", progress=False, workers=2)
-
-
-def cached():
+def cached(folder):
     """All files of the cache, but for the empty lock of a process that was killed when it had everything."""
-    root = data.cache_folder() / "tiny"
+    root = folder / "cache" / "tiny"
     files = [p for p in root.iterdir() if p.is_file() and p.name != "fetch.lock"] if root.exists() else []
     return {p.name: p.read_bytes() for p in files}
 
 
-def test_a_killed_fetch_leaves_good_files_and_is_cleaned_up_by_the_next(mirror, tried):
+def clean(folder):
+    for name in cached(folder):
+        (folder / "cache" / "tiny" / name).unlink()
+
+
+def test_a_killed_fetch_leaves_good_files_and_is_cleaned_up_by_the_next(tmp_path, tried):
     tried("kept", KILLS)
-
-    def clean():
-        for name in cached():
-            (data.cache_folder() / "tiny" / name).unlink()
-
+    files = victims.to_fetch(tmp_path)
+    seconds = done(victims.fetch, tmp_path)
     running = 0
-    for moment in moments(fetch, clean):
-        running += killed(fetch, moment)
-        final = {name: body for name, body in cached().items() if ".part" not in name}
-        assert final.items() <= mirror.items(), "half a file has its final name"
-        fetch()
-        assert cached() == mirror, "and nothing else"
-        clean()
+    for moment in moments(seconds):
+        clean(tmp_path)
+        running += killed(victims.fetch, tmp_path, moment)
+        final = {name: body for name, body in cached(tmp_path).items() if ".part" not in name}
+        assert final.items() <= files.items(), "half a file has its final name"
+        done(victims.fetch, tmp_path)
+        assert cached(tmp_path) == files, "and nothing else"
     assert running > KILLS / 2
 
 
-def two(function):
-    with started(function) as first, started(function) as second:
-        return sorted([ended(first), ended(second)])
-
-
-def test_two_fetches_of_one_cache(mirror, tried):
-    tried("kept", 5)
-    for _ in range(5):
-        assert two(fetch) == [0, 0] and cached() == mirror
-        for name in mirror:
-            (data.cache_folder() / "tiny" / name).unlink()
+def test_two_fetches_of_one_cache(tmp_path, tried):
+    tried("kept", PAIRS)
+    files = victims.to_fetch(tmp_path)
+    for _ in range(PAIRS):
+        assert two(victims.fetch, tmp_path) == ["done", "done"] and cached(tmp_path) == files
+        clean(tmp_path)
 
 
 def test_two_maps_of_one_name(mapped, tried):
-    tried("kept", 5)
-    folder, right = mapped
-    for _ in range(5):
-        assert two(lambda: make_map(folder)) in ([0, 0], [0, 1])  # the second waits for nothing: it is refused
+    tried("kept", PAIRS)
+    folder, right, _ = mapped
+    for _ in range(PAIRS):
+        assert one_or_both(two(victims.make_map, folder))
         np.testing.assert_array_equal(raster.read_classes(folder / "map.tif"), right)
         assert sorted(p.name for p in folder.iterdir()) == ["a.tif", "map.tif"]
         (folder / "map.tif").unlink()
 
 
-def test_two_trainings_of_one_name(tmp_path, tried):
-    tried("kept", 5)
-    (tmp_path / "right").mkdir()
-    right = train(tmp_path / "right")
-    for i in range(5):
+def test_two_trainings_of_one_name(tmp_path, trained, tried):
+    tried("kept", PAIRS)
+    for i in range(PAIRS):
         folder = tmp_path / str(i)
         folder.mkdir()
-        assert two(lambda folder=folder: train(folder)) in ([0, 0], [0, 1])
-        assert weights(folder / "a.safetensors") == right
+        assert one_or_both(two(victims.train, folder))
+        assert weights(folder / "a.safetensors") == trained[0]
         assert not [p for p in folder.iterdir() if p.suffix in (".lock", ".part")]

@@ -68,6 +68,16 @@ def test_it_replaces_nothing_unless_forced(made, capsys):
     assert (made / "map.tif").stat().st_mtime_ns > before
 
 
+def test_who_stops_it_is_told_what_remains(tmp_path, capsys, monkeypatch):
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(demo, "draw", stop)
+    assert main(["demo", str(tmp_path), *SMALL]) == 130
+    assert capsys.readouterr().err.endswith("are kept. Run the same command with --force to start anew.\n")
+    assert {path.name for path in tmp_path.iterdir()} == {"scene.tif", "scene.labels.tif", "map.tif"}
+
+
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [

@@ -9,7 +9,7 @@ from rasterio.enums import ColorInterp
 from rasterio.transform import Affine, from_origin
 from rasterio.windows import Window, from_bounds
 
-from lulc_utils import raster
+from lulc_utils import mapping, raster
 from lulc_utils.scene import UNLABELLED, LandCover, mosaic
 
 CLASSES = (LandCover("even", "#000000"), LandCover("odd", "#ffffff"))
@@ -68,6 +68,28 @@ def test_a_scene_knows_what_was_not_measured_and_an_alpha_band_is_no_band(empty,
     np.testing.assert_array_equal(
         raster.read_scene(empty(way, bands, dtype), window=Window(20, 15, 15, 12)).valid, part.valid
     )
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16"])
+def test_a_last_band_that_looks_like_alpha_must_be_marked_or_left_out(tmp_path, dtype):
+    full, names = np.iinfo(dtype).max, ("a", "b", "c", "d", "")
+    pixels = np.random.default_rng(0).integers(0, 200, (5, *VALID.shape)).astype(dtype)
+    pixels[:, ~VALID], pixels[4, VALID] = 0, full
+    path = write(tmp_path / "a.tif", pixels, photometric="rgb", **PLACE)
+    with rasterio.open(path, "r+") as file:
+        file.descriptions = names
+    model = mapping.Model(lambda p: np.stack([p[0] < 100, p[0] >= 100]).astype(np.float32), "m", classes=CLASSES)
+    for read in (raster.read_scene, lambda p: mapping.map_raster(p, model, tmp_path / "m.tif", progress=False)):
+        with pytest.raises(ValueError, match=f"Band 5 of .* is 0 where all others are, and {full} elsewhere. Mark it"):
+            read(path)
+    assert raster.read_scene(path, bands=("a", "b")).valid.all()
+    with rasterio.open(path, "r+") as file:  # as the sentence says
+        file.colorinterp = [*file.colorinterp[:4], ColorInterp.alpha]
+    np.testing.assert_array_equal(raster.read_scene(path).valid, VALID)
+    for row, col, value in ((0, 0, 7), (2, 20, 0)):  # a third number; or 0 where another band is not
+        other = pixels.copy()
+        other[4, row, col], other[0, row, col] = value, 9
+        assert raster.read_scene(write(tmp_path / "b.tif", other, photometric="rgb", **PLACE)).bands[4] == "band 5"
 
 
 def test_a_mask_survives_writing_cutting_and_putting_together(empty, tmp_path):

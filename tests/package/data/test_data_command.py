@@ -5,10 +5,12 @@ from pathlib import Path
 
 import pooch
 import pytest
+import yaml
 from data_server import child
 
 from lulc_utils import data
 from lulc_utils.cli import main
+from lulc_utils.data import manifest
 
 
 def test_a_reader_that_hangs_up_sees_no_traceback(tiny):
@@ -36,7 +38,7 @@ def test_command_line_fetch_list_info_verify(tiny, capsys):
     assert main(["data", "fetch", "all", "--workers", "2"]) == 0
     said = capsys.readouterr()
     assert "all 5 files are in" in said.out and "100%" in said.err
-    assert main(["data", "fetch", "tiny", "--quiet"]) == 0
+    assert main(["data", "fetch", "tiny", "book", "--quiet"]) == 0
     assert capsys.readouterr() == ("", "")
     assert main(["data", "list"]) == 0
     assert re.search(r"tiny +5 +0\.1 +5/5 +none", capsys.readouterr().out)
@@ -47,6 +49,13 @@ def test_command_line_fetch_list_info_verify(tiny, capsys):
     (data.cache_folder() / "tiny" / "five.txt").write_bytes(b"FIVE\n")
     assert main(["data", "verify", "tiny"]) == 1
     assert "wrong    five.txt" in capsys.readouterr().out
+
+
+def test_the_sets_of_the_book_are_those_with_a_chapter(monkeypatch, tmp_path):
+    sets = {"dubai": {"used_in": [0, 2]}, "spare": {"used_in": []}, "eurosat": {"used_in": [4]}}
+    (tmp_path / "datasets.yaml").write_text(yaml.safe_dump({"datasets": sets}))
+    monkeypatch.setattr(manifest, "manifest_folder", lambda: tmp_path)
+    assert manifest.used() == ["dubai", "eurosat"]
 
 
 def test_command_line_errors_are_one_line_and_have_a_status(no_network, capsys):

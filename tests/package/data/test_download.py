@@ -145,15 +145,6 @@ def test_cache_that_cannot_be_written_is_one_sentence(tiny, monkeypatch, tmp_pat
     assert "\n" not in str(caught.value)
 
 
-def test_two_processes_at_once(tiny):
-    tiny.moods = {f"/origin/{BASE}/deep/er/four.bin": ["truncate", "corrupt", "good"]}
-    both = [child(tiny, "fetch", "tiny", "--quiet") for _ in range(2)]
-    for process in both:
-        out, err = process.communicate(timeout=20)
-        assert (process.returncode, out, err) == (0, "", "")
-    assert on_disk() == FILES
-
-
 @pytest.mark.skipif(os.name == "nt", reason="no SIGINT for a child on Windows")
 def test_control_c_leaves_only_good_files(tiny):
     tiny.moods = {f"/origin/{BASE}/two.bin": ["stall"]}

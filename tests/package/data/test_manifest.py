@@ -46,6 +46,13 @@ def test_registry_parses_and_agrees_with_the_description(name, tmp_path):
     assert all(entry[key] for key in needed) and isinstance(entry["used_in"], list)
 
 
+def test_the_manifest_knows_which_chapter_loads_what():
+    for path in MANIFEST.parent.glob("notebooks/0*.ipynb"):
+        for loader in set(re.findall(r"\bdata\.(\w+)\b", path.read_text(encoding="utf8"))):
+            if (name := loader.replace("_", "-")) in NAMES:
+                assert int(path.stem[:2]) in data.about(name)["used_in"], f"{path.stem} uses {name}"
+
+
 def test_a_line_that_is_no_entry_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(manifest, "manifest_folder", lambda: tmp_path)
     (tmp_path / "datasets.yaml").write_text(yaml.safe_dump({"datasets": {"tiny": {"title": "x"}}}))

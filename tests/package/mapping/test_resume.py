@@ -1,9 +1,6 @@
 """A killed or stopped run is continued to the same pixels, or refused when anything else has changed."""
 
 import json
-import os
-import signal
-import time
 
 import numpy as np
 import pytest
@@ -48,37 +45,6 @@ def test_a_stopped_run_resumes_to_the_same_pixels(tmp_path, after, overlap):
     rows = len(mapping.spans(200, 48, overlap))
     again = 1 if overlap and done else 0  # the row whose lower edge was waiting
     assert len(calls) == (rows - done + again) * cols
-
-
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
-def test_kill_9_leaves_no_trace_in_the_map(tmp_path):
-    source = write(tmp_path / "a.tif", noise(600, 200))
-    out, state = tmp_path / "map.tif", tmp_path / "map.tif.state.json"
-    options = {"window": 48, "overlap": 16}
-
-    def slow(pixels):
-        time.sleep(0.01)
-        return soft(pixels)
-
-    if (child := os.fork()) == 0:  # another interpreter would spend its time on importing torch
-        try:
-            do(source, out, mapping.Model(slow, CONTEXT.name, CONTEXT.hash, CLASSES), **options)
-        finally:
-            os._exit(0)
-    try:
-        deadline = time.monotonic() + 60
-        while not state.exists() or json.loads(state.read_text())["done"]["windows"] < 3:
-            assert time.monotonic() < deadline and not out.exists()
-            time.sleep(0.01)
-    finally:
-        os.kill(child, signal.SIGKILL)
-        _, status = os.waitpid(child, 0)
-    assert os.WIFSIGNALED(status) and not out.exists()
-    assert 3 <= json.loads(state.read_text())["done"]["windows"] < len(mapping.spans(600, 48, 16))
-    do(source, out, CONTEXT, **options)
-    whole = do(source, tmp_path / "whole.tif", CONTEXT, **options)
-    np.testing.assert_array_equal(classes_of(out), classes_of(whole))
-    assert left_over(tmp_path) == []
 
 
 @pytest.mark.parametrize(

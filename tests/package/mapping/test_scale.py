@@ -267,6 +267,7 @@ def test_an_item_that_kills_every_worker_is_given_up():
 
 
 def test_missing_parts_are_named(tmp_path, source, monkeypatch):
+    monkeypatch.setattr(scale, "ANSWER", 0.5)
     monkeypatch.setattr(scale, "WAIT", 0.5)
     with pytest.raises(RuntimeError, match="scheduler tcp://127.0.0.1:9 does not answer; start it"):
         mapping.map_raster(source, model(), tmp_path / "m.tif", scheduler="tcp://127.0.0.1:9", **OPTIONS)
