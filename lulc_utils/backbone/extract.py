@@ -43,8 +43,8 @@ def patch_features(
     progress    show a bar
 
     A backbone with a `view` reads larger images in windows of that side, which overlap by two patches or more; where
-    they overlap, each keeps its half: a ViT trained on views of 144 patches describes a patch a little better so than in
-    an image of 800, and faster (see the model card of the embedded one for the numbers).
+    they overlap, each keeps its half: a ViT trained on views of 144 patches describes a patch a little better so, and
+    faster, than in an image of 800 (see the model card of the embedded one for the numbers).
 
     ValueError says in one sentence what is wrong with the images. Source: DINO, `get_intermediate_layers`.
     """
@@ -59,17 +59,26 @@ def cls_tokens(backbone: Backbone, images: np.ndarray | torch.Tensor, **options:
     return _extract(backbone, images, "cls", **options)
 
 
-def last_attention(backbone: Backbone, images: np.ndarray | torch.Tensor, **options: object) -> torch.Tensor:
-    """Attention of CLS to every patch in the last block, per head, [N, heads, h, w].
+def last_attention(
+    backbone: Backbone, images: np.ndarray | torch.Tensor, *, of: tuple[int, int] | None = None, **options: object
+) -> torch.Tensor:
+    """Attention of CLS, or of the patch in row and column `of`, to every patch in the last block, [N, heads, h, w].
 
-    A map sums to a little less than 1: the attention of CLS to itself and to register tokens is left out. ValueError
-    for a model without CLS token or with attention of another kind. Source: DINO, visualize_attention.py.
+    A map sums to a little less than 1: attention to CLS itself and to register tokens is left out. The image is read
+    whole, whatever the backbone's `view`. ValueError for a model without CLS token or with attention of another kind,
+    and for a patch that is not there. Source: DINO, visualize_attention.py.
     """
     attention = backbone.model.blocks[-1].attn
     readable = hasattr(attention, "attn_drop") and hasattr(attention, "fused_attn")
     if getattr(backbone.model, "cls_token", None) is None or not readable:
         raise ValueError(f"The attention of CLS to the patches cannot be read from '{backbone.name}'.")
-    return _extract(backbone, images, "attention", **options)
+    if of is None:
+        return _extract(backbone, images, "attention of token 0", **options)
+    rows, cols = (-(-side // backbone.patch) for side in np.shape(images)[-2:])
+    if not (0 <= of[0] < rows and 0 <= of[1] < cols):
+        raise ValueError(f"There is no patch {tuple(of)} in a grid of {(rows, cols)}.")
+    token = backbone.model.num_prefix_tokens + of[0] * cols + of[1]
+    return _extract(backbone, images, f"attention of token {token}", **options)
 
 
 def _extract(
@@ -88,7 +97,7 @@ def _extract(
         raise ValueError(f"Unknown precision '{precision}'; choose 'fp32' or 'bf16'.")
     if batch_size is not None and batch_size < 1:
         raise ValueError(f"The batch size must be at least 1, not {batch_size}.")
-    depth = len(backbone.model.blocks) if output != "attention" else 1  # attention is that of the last block
+    depth = 1 if output.startswith("attention") else len(backbone.model.blocks)  # attention is that of the last block
     if not 1 <= blocks <= depth:
         raise ValueError(f"The number of blocks must lie between 1 and {depth}, not {blocks}.")
     images = checked(images, backbone)
@@ -116,7 +125,7 @@ def _compute(
     windows = batches.windows(backbone, *grid) if output == "patches" else [batches.whole_image(*grid)]
     pieces = list(product(range(len(images)), windows))
     # every thread takes its own batch, but a batch that sets hooks on the model must have it to itself
-    hooked = output == "attention" or blocks > 1
+    hooked = output.startswith("attention") or blocks > 1
     workers = min(1 if hooked else batches.workers(backbone), len(pieces), batch_size or len(pieces))
     at_once = batch_size // workers if batch_size else batches.images_at_once(backbone, windows[0].patches)
     parts = batches.even(pieces, workers, at_once)
@@ -144,8 +153,9 @@ def _forward(backbone: Backbone, x: torch.Tensor, output: str, blocks: int, prec
     model = backbone.model
     h, w = x.shape[-2] // backbone.patch, x.shape[-1] // backbone.patch
     with bf16(x.device) if precision == "bf16" else nullcontext():
-        if output == "attention":
-            return _attention_to_patches(model, x).unflatten(-1, (h, w)).float()  # [B, heads, h, w]
+        if output.startswith("attention"):
+            token = int(output.rsplit(" ", 1)[1])
+            return _attention_to_patches(model, x, token).unflatten(-1, (h, w)).float()  # [B, heads, h, w]
         all_tokens = _tokens_of(model, x, blocks).float()  # [B, prefix + h * w, blocks * D]
     if output == "tokens":
         return all_tokens
@@ -168,12 +178,15 @@ def _tokens_of(model: nn.Module, x: torch.Tensor, blocks: int) -> torch.Tensor:
     return torch.cat([model.norm(out) for out in outputs], -1)
 
 
-def _attention_to_patches(model: nn.Module, x: torch.Tensor) -> torch.Tensor:
-    """[B, heads, h * w]: the input of the dropout after the last softmax, which that block must not fuse away."""
+def _attention_to_patches(model: nn.Module, x: torch.Tensor, token: int) -> torch.Tensor:
+    """Attention of one token to the patches, [B, heads, h * w].
+
+    It is the input of the dropout after the last softmax, which that block must not fuse away.
+    """
     attention, weights = model.blocks[-1].attn, []
     fused, attention.fused_attn = attention.fused_attn, False
     first = model.num_prefix_tokens
-    hook = attention.attn_drop.register_forward_pre_hook(lambda _, a: weights.append(a[0][:, :, 0, first:]))
+    hook = attention.attn_drop.register_forward_pre_hook(lambda _, a: weights.append(a[0][:, :, token, first:]))
     try:
         model.forward_features(x)
     finally:

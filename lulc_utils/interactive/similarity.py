@@ -1,6 +1,8 @@
-"""Which patches are similar to this one? Cosine similarity of patch features over a scene, without a kernel."""
+"""Which patches are similar to this one? Cosine similarity of patch features, over scenes, without a kernel."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
 
 import matplotlib
 import numpy as np
@@ -25,7 +27,12 @@ TOLERANCE = 0.02  # largest allowed error of a cosine
 
 
 def similarity_explorer(
-    scene: Scene, features: dict | np.ndarray, *, caption: str, patch: tuple[int, int] | None = None
+    scene: Scene,
+    features: dict | np.ndarray,
+    *,
+    caption: str,
+    patch: tuple[int, int] | None = None,
+    others: Sequence[tuple[Scene, Mapping[str, np.ndarray]]] = (),
 ) -> Interactive:
     """Click a patch, or move with the arrow keys, and see the cosine similarity of every patch to it.
 
@@ -33,6 +40,8 @@ def similarity_explorer(
     features  [h, w, D] of any array type, or several kinds, {name: [h, w, D]}, to choose from in a menu
     caption   the finding, and something to try
     patch     (row, column) to begin with; the one in the middle when left out
+    others    more scenes of this size, each with its features, {name: [h, w, D]}: the most similar patches are then
+              sought, and their classes counted, in these only
 
     To fit the page, each feature is scaled to length one, turned into its first 16 to 96 principal axes about the
     origin (which leaves cosines unchanged) and rounded to 8 bits. It uses the fewest axes for which no cosine is
@@ -46,24 +55,36 @@ def similarity_explorer(
     kinds = features if isinstance(features, dict) else {"features": features}
     if not kinds:
         raise ValueError("There are no features to explore; give at least one array [rows, columns, numbers].")
-    grids = {name: grid_of(scene, grid, name) for name, grid in kinds.items()}
-    shapes = {grid.shape[:2] for grid in grids.values()}
+    scenes = [scene, *(other for other, _ in others)]
+    if len({s.pixels.shape for s in scenes}) > 1:
+        raise ValueError("All scenes must have the same size.")
+    grids = {n: _grids(n, scenes, [kinds[n], *(described[n] for _, described in others)]) for n in kinds}
+    shapes = {grid.shape[1:3] for grid in grids.values()}
     if len(shapes) > 1:
         raise ValueError("All kinds of features must describe the same grid of patches.")
     rows, cols = shapes.pop()
     start = checked_patch((rows // 2, cols // 2) if patch is None else patch, rows, cols)
-    packed = [pack(grid.reshape(rows * cols, -1), name) for name, grid in grids.items()]
+    packed = [pack(grid.reshape(-1, grid.shape[-1]), name) for name, grid in grids.items()]
     data = {
         "rows": rows, "cols": cols, "start": start[0] * cols + start[1],
-        "picture": photo(rgb(scene)), "size": [scene.width, scene.height],
+        "pictures": [photo(rgb(s)) for s in scenes], "size": [scene.width, scene.height],
         "kinds": [{"name": n, "dim": len(scale), "values": numbers(values), "scale": scale.tolist(), "error": error}
                   for n, (values, scale, error) in zip(grids, packed, strict=True)],
     }  # fmt: skip
-    if scene.labels is not None:
+    if all(s.labels is not None for s in scenes):
         data["classes"] = scene.class_names
-        data["labels"] = numbers(patch_labels(scene.labels[None], scene.height // rows)[0].astype(np.uint8))
+        labels = patch_labels(np.stack([s.labels for s in scenes]), scene.height // rows)
+        data["labels"] = numbers(labels.astype(np.uint8))
     name, grid = next(iter(grids.items()))
-    return assemble("similarity", data, _static(scene, grid, name, start), caption)
+    return assemble("similarity", data, _static(scenes, grid, name, start), caption)
+
+
+def _grids(name: str, scenes: Sequence[Scene], features: Sequence[np.ndarray]) -> np.ndarray:
+    """One kind of features of all scenes, [S, rows, columns, D]."""
+    grids = [grid_of(scene, grid, name) for scene, grid in zip(scenes, features, strict=True)]
+    if len({grid.shape for grid in grids}) > 1:
+        raise ValueError(f"The features '{name}' must have the same grid and length in all scenes.")
+    return np.stack(grids)
 
 
 def pack(features: np.ndarray, name: str = "features") -> tuple[np.ndarray, np.ndarray, float]:
@@ -97,21 +118,20 @@ def cosines(values: np.ndarray, scale: np.ndarray) -> np.ndarray:
     return vectors @ vectors.T
 
 
-def _static(scene: Scene, grid: np.ndarray, name: str, patch: tuple[int, int]) -> str:
-    """The picture with the first patch framed, and its similarities."""
-    flat = grid.reshape(-1, grid.shape[-1])
-    flat = flat / np.linalg.norm(flat, axis=1, keepdims=True)
-    similar = (flat @ flat[patch[0] * grid.shape[1] + patch[1]]).reshape(grid.shape[:2])
+def _static(scenes: Sequence[Scene], grids: np.ndarray, name: str, patch: tuple[int, int]) -> str:
+    """The first picture with the first patch framed, and the similarities in all of them."""
+    scene, side = scenes[0], scenes[0].height // grids.shape[1]
+    unit = grids / np.linalg.norm(grids, axis=-1, keepdims=True)
+    similar = unit @ unit[0][patch]  # [S, rows, columns]
     low = similar.min()
     colors = matplotlib.colormaps["viridis"]((similar - low) / max(1 - low, 1e-9))[..., :3] * 255
-    side, picture = scene.height // grid.shape[0], rgb(scene)
+    heat = [over_grey(rgb(s), c, side) for s, c in zip(scenes, colors, strict=True)]
     kind = "simulated scene" if scene.simulated else "scene"
     where = f"the patch in row {patch[0]}, column {patch[1]}"
-    heat = framed(over_grey(picture, colors, side), patch, side)
-    return "".join(
-        f'<div class="lulc-part">{image(photo(view), alt)}</div>'
-        for view, alt in (
-            (framed(picture, patch, side), f"A {kind} of {scene.width} by {scene.height} pixels; {where} is framed."),
-            (heat, f"Similarity of all patches to {where}, by {name}: from {low:.2f} (dark) to 1 (bright)."),
-        )
-    )
+    shown = f"to {where}, by {name}: from {low:.2f} (dark) to 1 (bright)."
+    parts = [
+        (framed(rgb(scene), patch, side), f"A {kind} of {scene.width} by {scene.height} pixels; {where} is framed."),
+        (framed(heat[0], patch, side), f"Similarity of all patches {shown}"),
+        *((view, f"The same in another {kind}, {i}: similarity {shown}") for i, view in enumerate(heat[1:], 1)),
+    ]
+    return "".join(f'<div class="lulc-part">{image(photo(view), alt)}</div>' for view, alt in parts)

@@ -2,12 +2,38 @@
 
 A way to group is anything with centers and codes (`cluster.Groups`): k-means on some features, principal masks, STEGO.
 
-crops    crops with features; the names of groups, and maps by them
-ways     every way applied to the same crops
-scoring  counts, scores with intervals, and tables of them
+crops     crops with features; the names of groups, and maps by them
+ways      every way applied to the same crops
+scoring   counts, scores with intervals, and tables of them
+labels    what a handful of labels is worth
+held_out  real places that the embedded backbone has not seen
+reading   three ways to read features, on these places
 """
 
 from lulc_utils.ladder.crops import Crops, five_crops, maps, names, patch_tables, probe_maps
+from lulc_utils.ladder.held_out import (
+    Fold,
+    Task,
+    buildings,
+    corner_crops,
+    dubai,
+    in_places,
+    photographs,
+    real_sets,
+    site_of,
+    vegetation,
+)
+from lulc_utils.ladder.labels import COUNTS, alike, by_few_labels, few_labels, label_curve, labels_for
+from lulc_utils.ladder.reading import (
+    by_site,
+    described,
+    gains,
+    measure,
+    name_photographs,
+    photograph_gains,
+    read_features,
+    read_pairs,
+)
 from lulc_utils.ladder.scoring import (
     by_tile,
     count,
@@ -23,26 +49,50 @@ from lulc_utils.ladder.scoring import (
 from lulc_utils.ladder.ways import answers, cross, read_all, repeats, supervised, tiles_of
 
 __all__ = [
+    "COUNTS",
     "Crops",
+    "Fold",
+    "Task",
+    "alike",
     "answers",
+    "buildings",
+    "by_few_labels",
+    "by_site",
     "by_tile",
+    "corner_crops",
     "count",
     "cross",
+    "described",
+    "dubai",
+    "few_labels",
     "five_crops",
     "gain_table",
+    "gains",
+    "in_places",
+    "label_curve",
+    "labels_for",
     "map_pictures",
     "maps",
+    "measure",
+    "name_photographs",
     "names",
     "patch_tables",
     "pca_pictures",
+    "photograph_gains",
+    "photographs",
     "probe_maps",
     "read_all",
+    "read_features",
+    "read_pairs",
+    "real_sets",
     "repeats",
     "score_table",
     "scores",
+    "site_of",
     "summary",
     "supervised",
     "tile_table",
     "tiles_of",
+    "vegetation",
     "with_intervals",
 ]

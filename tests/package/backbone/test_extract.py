@@ -23,8 +23,12 @@ def test_tokens_match_the_dino_reference(golden_vit, golden):
 
 def test_attention_matches_the_dino_reference(golden_vit, golden):
     result = bb.last_attention(golden_vit, golden["vit_x"])
-    want = torch.from_numpy(golden["vit_attention"])[:, :, 0, 1:].reshape(2, 3, 4, 4)
-    assert (result - want).abs().max() < 1e-5
+    want = torch.from_numpy(golden["vit_attention"])
+    assert (result - want[:, :, 0, 1:].reshape(2, 3, 4, 4)).abs().max() < 1e-5
+    of_patch = bb.last_attention(golden_vit, golden["vit_x"], of=(2, 1))
+    assert (of_patch - want[:, :, 1 + 2 * 4 + 1, 1:].reshape(2, 3, 4, 4)).abs().max() < 1e-5
+    with pytest.raises(ValueError, match=r"no patch \(4, 0\) in a grid of \(4, 4\)"):
+        bb.last_attention(golden_vit, golden["vit_x"], of=(4, 0))
     assert golden_vit.model.blocks[-1].attn.fused_attn == tiny().blocks[-1].attn.fused_attn  # put back
     assert not golden_vit.model.blocks[-1].attn.attn_drop._forward_pre_hooks
 

@@ -34,4 +34,4 @@ def test_shipped_weights_read_simulated_scenes_better_than_random_ones():
         probe = evaluate.linear_probe(features[0], truth[0], samples=3000)
         answers = evaluate.predict(probe, features[1])
         found[name] = evaluate.scores(evaluate.confusion(truth[1], answers, 7))["miou"]
-    assert found["embedded"] > found["random"] + 0.05, found
+    assert found["embedded"] > found["random"] + 0.2, found
