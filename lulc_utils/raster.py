@@ -7,7 +7,6 @@ nothing is lost on the way back.
 
 from __future__ import annotations
 
-import datetime
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
@@ -23,7 +22,16 @@ from rasterio.windows import transform as window_transform
 from lulc_utils import ground
 from lulc_utils.files import check_target, complete_or_absent
 from lulc_utils.literal import plain
-from lulc_utils.reading import check_alpha, masked_bands, measured, opened, plain_bands, read_labels, whole_window
+from lulc_utils.reading import (
+    check_alpha,
+    masked_bands,
+    measured,
+    opened,
+    plain_bands,
+    read_labels,
+    read_tag,
+    whole_window,
+)
 from lulc_utils.scene import UNLABELLED, LandCover, Scene
 
 TAG = "LULC_SCENE"  # one TIFF tag with everything GeoTIFF has no place for, as JSON
@@ -121,8 +129,8 @@ def read_scene(
         if require_crs:
             _check_crs(file, path)
         numbers, names = _numbers(file, path, bands)
-        tag = json.loads(file.tags().get(TAG, "{}"))
-        classes = tuple(LandCover(*c) for c in tag.get("classes", ())) or tuple(classes)
+        tag = read_tag(file, path, TAG)
+        classes = tag["classes"] or tuple(classes)
         labels = labels or (labels_path(path) if labels_path(path).exists() else None)
         pixels = file.read(numbers, window=part)
         scene = Scene(
@@ -134,7 +142,7 @@ def read_scene(
             classes=classes,
             transform=None if file.transform.is_identity else window_transform(part, file.transform),
             crs=file.crs,
-            date=tag.get("date") and datetime.date.fromisoformat(tag["date"]),
+            date=tag["date"],
             group=tag.get("group", ""),
             **_nodata(file, numbers, part, pixels),
         )

@@ -5,6 +5,9 @@ Few imports: every worker of a cluster loads this file.
 
 from __future__ import annotations
 
+import datetime
+import json
+import re
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -22,7 +25,7 @@ from rasterio.windows import Window
 
 from lulc_utils import ground
 from lulc_utils.files import check_readable
-from lulc_utils.scene import UNLABELLED
+from lulc_utils.scene import UNLABELLED, LandCover
 
 SLACK = 0.1  # pixels by which the corners of an image and its mask may differ
 
@@ -123,6 +126,31 @@ def measured(file: DatasetReader | WarpedVRT, bands: Sequence[int], window: Wind
     for mask in masks:
         valid &= mask > 0
     return valid
+
+
+# ------------------------------------------------------------------------------------- what a file says of itself
+
+
+def read_tag(file: DatasetReader, path: str | Path, tag: str) -> dict:
+    """What `raster.write_scene` keeps in a TIFF tag: name, source, group, date, classes; what is missing is left out.
+
+    ValueError when a stranger has written something else there.
+    """
+    try:
+        about = json.loads(file.tags().get(tag, "{}"))
+        classes = tuple(LandCover(*c) for c in about.get("classes", ()))
+        texts = {key: about[key] for key in ("name", "source", "group") if key in about}
+        colors = [re.fullmatch("#[0-9a-fA-F]{6}", c.color) for c in classes]
+        if not all(colors) or len(classes) > UNLABELLED:
+            raise ValueError("colors")
+        if not all(isinstance(text, str) for text in [*texts.values(), *(c.name for c in classes)]):
+            raise TypeError("texts")
+        date = about.get("date") and datetime.date.fromisoformat(about["date"])
+    except (ValueError, TypeError, AttributeError, RecursionError):
+        raise ValueError(
+            f"The tag {tag} of {path} is damaged; write the scene again, or remove the tag (gdal_edit.py -unsetmd)."
+        ) from None
+    return texts | {"classes": classes, "date": date or None}
 
 
 # ----------------------------------------------------------------------------------------------- labels that fit

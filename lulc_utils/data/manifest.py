@@ -57,7 +57,7 @@ def about(name: str) -> dict:
         near = difflib.get_close_matches(str(name), datasets, 1)
         hint = f" (did you mean '{near[0]}'?)" if near else ""
         raise ValueError(f"There is no dataset '{name}'{hint}; the manifest has {', '.join(datasets)}.")
-    _check_inside(name, manifest_folder() / "datasets.yaml")
+    check_inside(name, manifest_folder() / "datasets.yaml")
     return {"name": name, **datasets[name]}
 
 
@@ -71,8 +71,8 @@ def registry(name: str, only: Iterable[str] | None = None) -> list[File]:
             file, sha256, url = _parts(line, path)
             files[file] = File(file, sha256, size, url or _address(entry, file))
     for file in files.values():
-        _check_inside(file.name, path)
-        _check_inside(unquote(urlsplit(file.url).path).lstrip("/"), path)
+        check_inside(file.name, path)
+        check_inside(unquote(urlsplit(file.url).path).lstrip("/"), path)
     only = list(files) if only is None else list(dict.fromkeys(only))
     if unknown := [n for n in only if n not in files]:
         raise ValueError(f"Dataset '{name}' has no file '{unknown[0]}'; its {len(files)} files are in {path}.")
@@ -94,7 +94,7 @@ def _address(entry: dict, file: str) -> str:
     return f"{entry['repository'].replace(PAGES, ORIGIN)}/{entry['commit']}/{quote(file)}"
 
 
-def _check_inside(name: str, manifest: Path) -> None:
+def check_inside(name: str, manifest: Path) -> None:
     """Refuse a name that leads outside its folder on any operating system."""
     strange = PureWindowsPath(name)  # also knows what is absolute elsewhere
     if not name or strange.anchor or "\\" in name or ":" in name or ".." in strange.parts:

@@ -20,7 +20,7 @@ from tqdm import tqdm
 
 from lulc_utils.data.cache import DataUnavailable, cache_folder
 from lulc_utils.data.download import ORIGIN, bring
-from lulc_utils.data.manifest import File, manifest_folder
+from lulc_utils.data.manifest import File, check_inside, manifest_folder
 from lulc_utils.files import complete_or_absent
 
 QUALITY = 92  # of the JPEGs: a tenth of the originals' size
@@ -56,9 +56,11 @@ SOURCES = {
 
 def pool_files(source: str) -> list[File]:
     """The files of one of SOURCES, named as below its folder."""
-    start = ORIGIN + SOURCES[source].folder
-    with (manifest_folder() / "pool.csv").open(encoding="utf-8", newline="") as lines:
+    start, path = ORIGIN + SOURCES[source].folder, manifest_folder() / "pool.csv"
+    with path.open(encoding="utf-8", newline="") as lines:
         rows = [row for row in csv.DictReader(lines) if row["source"] == source]
+    for row in rows:
+        check_inside(row["path"], path)
     return [File(r["path"], f"sha256:{r['sha256']}", int(r["bytes"]), start + r["path"]) for r in rows]
 
 

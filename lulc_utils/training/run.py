@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from tqdm import tqdm
 
-from lulc_utils.files import alone, check_readable, check_writable, complete_or_absent
+from lulc_utils.files import alone, check_readable, check_target, check_writable, complete_or_absent
 from lulc_utils.training.distributed import rank
 from lulc_utils.training.settings import Checked, add_options, option
 
@@ -110,6 +110,7 @@ class Run:
 
     def _write_history(self, mode: str, records: list[dict]) -> None:
         if self.history:
+            check_target(self.history)  # opening a pipe would wait for ever
             self.history.parent.mkdir(parents=True, exist_ok=True)
             with self.history.open(mode, encoding="utf-8") as file:
                 file.writelines(json.dumps(record) + "\n" for record in records)

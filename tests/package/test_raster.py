@@ -2,6 +2,7 @@
 
 import dataclasses
 import datetime
+import json
 
 import numpy as np
 import pytest
@@ -122,6 +123,26 @@ def test_plain_refusals(tmp_path):
         raster.read_scene(tmp_path / "text.tif")
     with pytest.raises(ValueError, match="only nodata"):
         raster.read_scene(path, window=Window(0, 0, 3, 2))
+
+
+def strange(**changes):
+    return json.dumps({"name": "x", "classes": [["a", "#ff0000"]]} | changes)
+
+
+@pytest.mark.parametrize(
+    "tag",
+    ["{", "[]", "null", "3", "[" * 100_000, strange(name=["x"]), strange(name={}), strange(group=1),
+     strange(date="soon"), strange(source=None), strange(classes="x"), strange(classes=[["a"]]), strange(classes=[[["a"], "#ff0000"]]),
+     strange(classes=[["a", 5]]), strange(classes=[["a", '#ff0000"><script>']]),
+     strange(classes=[["a", "#ff0000"]] * 256)],
+    ids=lambda tag: tag[:40],
+)  # fmt: skip
+def test_what_a_stranger_wrote_into_our_tag_is_refused_in_one_sentence(tmp_path, tag):
+    path = raster.write_scene(make_scene(), tmp_path / "a.tif")
+    with rasterio.open(path, "r+") as file:
+        file.update_tags(LULC_SCENE=tag)
+    with pytest.raises(ValueError, match="The tag LULC_SCENE of .*a.tif is damaged; write the scene again, or remove"):
+        raster.read_scene(path)
 
 
 def test_a_truncated_file_is_refused(tmp_path):

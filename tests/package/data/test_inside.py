@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from lulc_utils import data
-from lulc_utils.data import manifest
+from lulc_utils.data import manifest, pool
 
 BODY = b"secret"
 LEADING_OUT = [
@@ -78,6 +78,14 @@ def test_the_address_of_a_file_does_not_lead_out_of_a_mirror(use, tmp_path):
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes with names on this system")
+@pytest.mark.parametrize("file", LEADING_OUT)
+def test_the_list_of_the_pool_names_nothing_outside(monkeypatch, tmp_path, file):
+    monkeypatch.setattr(pool, "manifest_folder", lambda: tmp_path)
+    (tmp_path / "pool.csv").write_text(f"source,path,bytes,sha256\nnepal,{file},6,00\n")
+    with pytest.raises(ValueError, match="leads out of the cache"):
+        pool.pool_files("nepal")
+
+
 def test_a_pipe_in_a_mirror_is_not_waited_for(use, tmp_path):
     use()
     os.remove(tmp_path / "mirror/o/r/1/ok.bin")

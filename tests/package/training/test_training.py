@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 from dataclasses import dataclass
 
 import numpy as np
@@ -133,6 +134,13 @@ def test_two_runs_do_not_write_one_checkpoint(tmp_path):
         train(Settings(), saving)
     first.close()
     assert train(Settings(), saving).step == 8 and not (tmp_path / "c.lock").exists()
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs pipes")
+def test_a_history_that_is_a_pipe_is_refused_and_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "h.jsonl")
+    with pytest.raises(ValueError, match="h.jsonl is a pipe, not a file; choose another name"):
+        train(Settings(), Saving(history=tmp_path / "h.jsonl"))
 
 
 def test_a_loss_that_is_not_finite_stops_the_run_and_is_not_saved(tmp_path):
