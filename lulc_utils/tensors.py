@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
+from torch import nn
 
 from lulc_utils.files import check_readable, complete_or_absent
+
+LARGE = 10_000_000  # numbers of a network that any machine can hold
 
 
 def write(path: str | Path, tensors: Mapping[str, torch.Tensor], notes: Mapping[str, str] | None = None) -> Path:
@@ -18,6 +21,18 @@ def write(path: str | Path, tensors: Mapping[str, torch.Tensor], notes: Mapping[
     with complete_or_absent(path) as part:
         save_file(on_cpu, part, dict(notes or {}))
     return Path(path)
+
+
+def build(make: Callable[[], nn.Module], weights: Mapping[str, torch.Tensor]) -> nn.Module:
+    """The network that `make` builds from the notes of a file, to be filled with the weights of that file.
+
+    ValueError when the notes of a small file describe a huge network, which could fill the memory.
+    """
+    with torch.device("meta"):  # numbers without memory
+        size = sum(p.numel() for p in make().parameters())
+    if size > max(LARGE, 2 * sum(w.numel() for w in weights.values())):
+        raise ValueError(f"a network of {size:,} numbers")
+    return make()
 
 
 def read(path: str | Path) -> tuple[dict, dict[str, str]]:

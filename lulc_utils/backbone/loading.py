@@ -17,7 +17,7 @@ from timm.models.vision_transformer import VisionTransformer
 from torch import nn
 
 from lulc_utils.backbone.hub import hub_client
-from lulc_utils.tensors import read, write
+from lulc_utils.tensors import build, read, write
 from lulc_utils.training import checked_device, own_randomness
 
 SHORT_NAMES = {
@@ -148,18 +148,29 @@ def _embedded(path: str | Path | None) -> Backbone:
         )
     tensors, metadata = _read_weights(path) if path else ({}, {})
     try:
-        architecture = json.loads(metadata.get("architecture", "{}")) or EMBEDDED
-        mean, std = (
-            tuple(json.loads(metadata[key])) if key in metadata else usual
-            for key, usual in zip(("mean", "std"), IMAGENET, strict=True)
-        )
-        view = json.loads(metadata.get("view", "null")) if path else EMBEDDED_VIEW
-        model = VisionTransformer(**architecture, num_classes=0, dynamic_img_size=True)
+        shape, mean, std, view = _described(metadata) if path else (EMBEDDED, *IMAGENET, EMBEDDED_VIEW)
+        model = build(lambda: VisionTransformer(**shape, num_classes=0, dynamic_img_size=True), tensors)
     except (TypeError, ValueError) as error:
         raise ValueError(f"The metadata of {path} does not describe a ViT: {error}.") from None
     if path:
         _fill(model, tensors, path)
     return wrap(model, "embedded", mean=mean, std=std, view=view)
+
+
+def _described(metadata: dict[str, str]) -> tuple[dict, tuple, tuple, int | None]:
+    """Architecture, mean, standard deviation and view in the metadata of a file; TypeError or ValueError."""
+    shape, mean, std, view = (
+        json.loads(metadata.get(key, json.dumps(usual)))
+        for key, usual in (("architecture", EMBEDDED), ("mean", IMAGENET[0]), ("std", IMAGENET[1]), ("view", None))
+    )
+    sizes = [*shape.values()] if isinstance(shape, dict) and shape.keys() == EMBEDDED.keys() else [0]
+    whole = all(type(size) is int and 0 < size < 10_000 for size in sizes)
+    if not whole or shape["depth"] > 100 or shape["embed_dim"] % shape["num_heads"]:
+        raise ValueError(f"an architecture has the whole numbers {', '.join(EMBEDDED)}")
+    numbers = [type(number) in (int, float) for values in (mean, std) for number in values]
+    if numbers != [True] * 6 or min(std) <= 0 or not (view is None or type(view) is int):
+        raise ValueError("mean and std are three numbers each, and view is a whole number")
+    return shape, tuple(mean), tuple(std), view
 
 
 def _from_timm(name: str, weights: str | Path | None, hub: bool) -> Backbone:

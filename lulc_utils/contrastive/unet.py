@@ -161,7 +161,8 @@ def load(path: str | Path, device: str | torch.device = "cpu") -> UNet:
     if notes.get("format") != FORMAT:
         raise ValueError(f"{path} does not hold the weights of a U-Net of this package.")
     try:
-        model = UNet(**json.loads(notes["shape"]))
+        shape = json.loads(notes["shape"])
+        model = tensors.build(lambda: UNet(**shape), weights)
         model.load_state_dict(weights)
     except (KeyError, TypeError, ValueError, RuntimeError, AttributeError) as error:
         raise ValueError(f"{path} is damaged ({type(error).__name__}): its notes and weights do not fit.") from error

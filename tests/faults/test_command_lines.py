@@ -82,6 +82,7 @@ def made(tmp_path_factory):
     unet.save(net, folder / "unet.safetensors")
     content, notes = tensors.read(folder / "unet.safetensors")
     for name, change in (("shape is text", "x"), ("shape is a list", "[]"), ("strange shape", '{"bands": 3}'),
+                         ("huge shape", json.dumps(json.loads(notes["shape"]) | {"widths": [10**6] * 4})),
                          ("other shape", json.dumps(json.loads(notes["shape"]) | {"dim": 9}))):  # fmt: skip
         save_file(content, folder / f"{name}.safetensors", notes | {"shape": change})
     return folder
@@ -283,7 +284,7 @@ WRONG = [
     ],
     *[
         (f"{FINE.replace(' ', '|')}|--weights|{name}.safetensors", "is damaged")
-        for name in ("shape is text", "shape is a list", "strange shape", "other shape")
+        for name in ("shape is text", "shape is a list", "strange shape", "huge shape", "other shape")
     ],
     # dino
     (DINO.replace("images", "nowhere"), "There is no folder nowhere"),

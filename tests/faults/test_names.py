@@ -11,7 +11,7 @@ from bs4 import BeautifulSoup
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from lulc_utils import interactive, literal, maps, plot, raster, simulate
+from lulc_utils import charts, interactive, literal, maps, plot, raster, simulate
 
 pytestmark = pytest.mark.slow
 SCENE = simulate.aerial(3, 64)
@@ -34,11 +34,16 @@ def scripts(page):
 
 
 USUAL = scripts(maps.scene_map(SCENE, pixels=16).get_root().render())
+BOTH = scripts(maps.comparison(SCENE, SCENE, pixels=16).get_root().render())
+FEATURES = np.random.default_rng(0).normal(size=(8, 8, 6)).astype(np.float32)
+SPAN = {8: (0.5, 0.4, 0.6), 16: (0.6, 0.5, 0.7)}
 
 
 @given(TEXTS)
 @fuzz
 def folium(text):
+    both = maps.comparison(named(text), replace(named(text), name=text[::-1]), pixels=16).get_root().render()
+    assert scripts(both) == BOTH and not BeautifulSoup(both, "html.parser").find_all(onerror=True)
     page = maps.scene_map(named(text), pixels=16).get_root().render()
     assert scripts(page) == USUAL and not BeautifulSoup(page, "html.parser").find_all(onerror=True)
     shown = BeautifulSoup(page, "html.parser").get_text()
@@ -51,16 +56,25 @@ def pages(text):
     for shown in (plot.Table([text], [[text], [0.5]], text), plot.Notice(text, text)):
         tree = BeautifulSoup(shown._repr_html_(), "html.parser")
         assert not tree.find_all(["script", "img"]) and shown.__repr__().encode()
-    figure = interactive.swipe(named(text), np.zeros_like(SCENE.labels), caption=f"A {text}", name=text)
-    tree = BeautifulSoup(figure.html.encode(), "html.parser")
-    assert len(tree.find_all("script")) == 2 and not tree.find_all(onerror=True)
+    for figure in (
+        interactive.swipe(named(text), np.zeros_like(SCENE.labels), caption=f"A {text}", name=text),
+        interactive.similarity_explorer(named(text), {text: FEATURES}, caption=f"A {text}"),
+    ):
+        tree = BeautifulSoup(figure.html.encode(), "html.parser")
+        assert len(tree.find_all("script")) == 2 and not tree.find_all(onerror=True)
 
 
 @given(TEXTS)
 @fuzz
 def figures(text):
-    figure, _ = plot.panels({text: plot.rgb(SCENE)}, size=1)
+    figure, axes = plt.subplots(2, 3, figsize=(4, 3))
     plot.legend(figure, named(text).classes)
+    plot.bars(axes[0, 0], {text: {text: 0.5}}, text, text)
+    plot.heat(axes[0, 1], plot.rgb(SCENE), FEATURES[..., 0], text)
+    charts.curves(axes[0, 2], {text: SPAN}, text, text)
+    charts.differences(axes[1, 0], {text: {text: SPAN[8]}})
+    charts.matrix(axes[1, 1], np.zeros((1, 1)), [text], [text], 1)
+    charts.transitions(axes[1, 2], np.ones((2, 2)), [text, text], 1)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph .* missing")
         warnings.filterwarnings("ignore", "Matplotlib currently does not support|constrained_layout not applied")

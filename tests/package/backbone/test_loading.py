@@ -140,6 +140,12 @@ def test_files_that_do_not_fit_say_what_is_wrong(tmp_path):
     refused("lacks 7", {})
     refused("does not describe a ViT", state, {"architecture": json.dumps({"layers": 3})})
     refused("does not describe a ViT", state, {"architecture": "{"})
+    for change in ({"depth": 10**6}, {"num_heads": 0}, {"num_heads": 5}, {"embed_dim": "192"}, {"norm_layer": "x"}):
+        refused("does not describe a ViT: an architec", state, {"architecture": json.dumps(bb.EMBEDDED | change)})
+    large = {"architecture": json.dumps(bb.EMBEDDED | {"depth": 100, "embed_dim": 9999})}
+    refused("does not describe a ViT: a network of 1.*,.* numbers", state, large)
+    for key, value in (("mean", [1]), ("mean", "abc"), ("std", [1, 1, 0]), ("std", [1, 1, None]), ("view", "x")):
+        refused("does not describe a ViT: mean and std are three", state, {key: json.dumps(value)})
 
 
 def test_missing_damaged_and_unknown_files(tmp_path):
