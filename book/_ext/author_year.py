@@ -35,7 +35,6 @@ class Style(Unsrt):
 
 
 def setup(app):
-    """Register with pybtex, and with Sphinx as the style of `{bibliography}`."""
+    """Register with pybtex; `:style: author_year` of `{bibliography}` asks for it."""
     register_plugin("pybtex.style.formatting", "author_year", Style)
-    app.config.bibtex_default_style = "author_year"
     return {"parallel_read_safe": True}

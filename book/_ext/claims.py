@@ -9,6 +9,8 @@ import json
 import re
 from pathlib import Path
 
+import chapters
+
 
 def lookup(path: str, folder: Path) -> list:
     """The measured values at FILE/KEY/KEY, where * stands for every key; ValueError when there is none."""
@@ -107,13 +109,18 @@ def sign(verdict: str) -> str:
 def overview(entries: list[dict]) -> str:
     """One row for each claim: its first verdict on simulated and on real imagery, as a sign and in words."""
     rows = ["| claim | simulated | real |", "|---|---|---|"]
-    for entry in entries:
+    for entry in by_chapter(entries):
         cells = []
         for kind in ("simulated", "real"):
             found = [f["verdict"] for f in entry["findings"] if f["where"].split(" (")[0] == kind]
             cells.append(f"{sign(found[0])} {found[0]}" if found else "–")
         rows.append(f"| [{title(entry)}](#{anchor(entry)}) | {' | '.join(cells)} |")
     return "\n".join([*rows, "", KEY])
+
+
+def by_chapter(entries: list[dict]) -> list[dict]:
+    """The claims in the order of the chapters."""
+    return sorted(entries, key=lambda entry: entry["chapter"])
 
 
 def title(entry: dict) -> str:
@@ -126,15 +133,21 @@ def anchor(entry: dict) -> str:
     return "claim-" + re.sub(r"\W+", "-", title(entry).lower()).strip("-")[:40]
 
 
+UNSAID = ("gains", "gain", "dubai", "simulated", "real")  # keys that a name in the chart does without
+
+
 def differences(entries: list[dict], folder: Path) -> dict[str, dict[str, list[float]]]:
     """{"simulated" or "real": {"chapter: what": [value, low, high]}}: the differences that the findings tell."""
     told = {"simulated": {}, "real": {}}
-    for entry in entries:
+    for entry in by_chapter(entries):
         for finding in entry["findings"]:
             for path, how in SLOT.findall(re.sub(r"\s+", " ", finding["text"])):
                 if how in ("gain", "points"):
-                    keys = [key for key in path.split("/")[1:] if key not in ("gains", "gain", "dubai", "simulated")]
-                    name = f"{int(entry['chapter'].split('_')[0])}: {', '.join(keys) or finding['verdict']}"
+                    keys = [
+                        key for key in path.split("/")[1:] if key not in ("gains", "gain", "dubai", "simulated", "real")
+                    ]
+                    name = f"{', '.join(keys) or finding['verdict']} ({int(entry['chapter'].split('_')[0])})"
+                    name = name.replace("us_sites, ", "").replace("_", " ")
                     told["real" if finding["where"].startswith("real") else "simulated"][name] = lookup(path, folder)[0]
     return told
 
@@ -142,11 +155,10 @@ def differences(entries: list[dict], folder: Path) -> dict[str, dict[str, list[f
 def claims(entries: list[dict], folder: Path) -> str:
     """For each claim its source, chapter and command, then a table of findings; ValueError when one is not true."""
     sections, chapter = [], None
-    for entry in entries:
+    for entry in by_chapter(entries):
         if entry["chapter"] != chapter:
             chapter = entry["chapter"]
-            number, words = chapter.split("_", 1)
-            sections.append(f"## Chapter {int(number)}: {words.replace('_', ' ')}")
+            sections.append(f"## Chapter {int(chapter.split('_')[0])}: {chapters.name(chapter)}")
         source = f"{{cite:t}}`{entry['paper']}`" if entry["paper"] else "This book"
         rows = ["| where | finding | in numbers |", "|---|---|---|"]
         for finding in entry["findings"]:
@@ -155,9 +167,8 @@ def claims(entries: list[dict], folder: Path) -> str:
                     raise ValueError(f"'{finding['verdict']}' is no longer true: {rule}. Correct claims.yml.")
             said = f"{sign(finding['verdict'])} **{finding['verdict']}**"
             rows.append(f"| {finding['where']} | {said} | {filled_in(finding['text'], folder)} |")
-        where = f"[chapter {int(chapter.split('_')[0])}](../notebooks/{chapter})"
         sections.append(
-            f"({anchor(entry)})=\n### {title(entry)}\n\n{source}; measured in {where} with `{entry['command']}`.\n\n"
-            + "\n".join(rows)
+            f"({anchor(entry)})=\n### {title(entry)}\n\n"
+            f"{source}; measured in {chapters.link(chapter)} with `{entry['command']}`.\n\n" + "\n".join(rows)
         )
     return "\n\n".join(sections)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import chapters
 import yaml
 from claims import claims, overview
 from speed import countries, rates, three_numbers
@@ -101,8 +102,7 @@ def run_times(times: dict) -> str:
 
     rows = ["| chapter | time to run |", "|---|---:|"]
     for chapter, seconds in times["seconds"].items():
-        digits, words = chapter.split("_", 1)
-        rows.append(f"| [{int(digits)} {words.replace('_', ' ')}](../notebooks/{chapter}) | {minutes(seconds)} |")
+        rows.append(f"| {chapters.link(chapter)} | {minutes(seconds)} |")
     rows.append(f"| all, one after the other | {minutes(sum(times['seconds'].values()))} |")
     jobs = times["jobs"]
     beside = "one chapter at a time" if jobs == 1 else f"{jobs} chapters side by side with their share of the cores"

@@ -11,7 +11,7 @@ import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "book" / "_ext"))
-from claims import SLOT, claims, filled_in, holds  # noqa: E402
+from claims import SLOT, anchor, claims, differences, filled_in, holds, overview, sign  # noqa: E402
 
 CLAIMS = yaml.safe_load((ROOT / "book" / "claims.yml").read_text(encoding="utf8"))
 MEASURED = ROOT / "book" / "measured"
@@ -98,4 +98,35 @@ def test_rules_and_a_verdict_that_is_no_longer_true(folder):
         assert holds(rule, folder) is answer, rule
     finding = {"where": "simulated", "verdict": "better", "text": "", "true_if": ["some/a/y | above"]}
     with pytest.raises(ValueError, match="'better' is no longer true: some/a/y . above"):
-        claims([{"claim": "x", "paper": None, "chapter": "01_x", "findings": [finding]}], folder)
+        claims([{"claim": "x", "paper": None, "chapter": "01_dino_features", "findings": [finding]}], folder)
+
+
+@pytest.mark.parametrize(
+    ("verdict", "shown"),
+    [
+        ("yes, but", "✓"),
+        ("no difference that we can tell", "≈"),
+        ("no, the reverse", "✗"),
+        ("noisy", "◐"),
+        ("only", "◐"),
+    ],
+)
+def test_the_sign_of_a_verdict_follows_its_first_words(verdict, shown):
+    assert sign(verdict) == shown
+
+
+def test_the_overview_has_one_row_a_claim_that_leads_to_its_numbers():
+    table, page = overview(CLAIMS), claims(CLAIMS, MEASURED)
+    rows = [line for line in table.splitlines() if line.startswith("| [")]
+    assert len(rows) == len(CLAIMS)
+    for entry in CLAIMS:
+        assert sum(f"](#{anchor(entry)})" in row for row in rows) == 1 and page.count(f"({anchor(entry)})=") == 1
+        first = next(f["verdict"] for f in entry["findings"])
+        assert any(first in row for row in rows) or "and" in entry["findings"][0]["where"], first
+
+
+def test_the_chart_shows_the_differences_that_the_findings_tell():
+    told = differences(CLAIMS, MEASURED)
+    wanted = sum(how in ("gain", "points") for c in CLAIMS for f in c["findings"] for _, how in SLOT.findall(f["text"]))
+    assert 10 < sum(map(len, told.values())) <= wanted
+    assert all(low <= value <= high for kind in told.values() for value, low, high in kind.values())

@@ -57,6 +57,20 @@ def test_references_have_what_a_reader_needs_to_find_them():
     assert len(set(keys)) == len(keys)
     for entry in entries:
         assert all(re.search(rf"^\s*{field}\s*=", entry, re.M) for field in ("title", "author", "year")), entry[:60]
+    linked = sum(bool(re.search(r"^\s*(doi|eprint|url)\s*=", entry, re.M)) for entry in entries)
+    assert linked >= len(entries) - 2
+
+
+def test_references_are_labelled_as_the_text_cites_them():
+    import author_year
+    from pybtex.database import parse_file
+
+    entries = parse_file(ROOT / "book" / "references.bib").entries
+    style = author_year.Style()
+    ordered = [entry.key for entry in style.sort(entries.values())]
+    labels = dict(zip(ordered, style.format_labels([entries[key] for key in ordered]), strict=True))
+    assert labels["bernhard2024"] == "Bernhard et al., 2024" and labels["moore2023"] == "Moore and Hester, 2023"
+    assert labels["timm"] == "Wightman, 2019" and len(set(labels.values())) == len(labels)
 
 
 def test_glossary_is_sorted_defined_once_and_points_only_at_itself():
@@ -84,7 +98,7 @@ def test_the_table_of_run_times_adds_up():
 
     about = {"profile": "quick", "jobs": 1, "cores": 2, "machine": "a processor"}
     page = run_times(about | {"seconds": {"00_start_here": 59.6, "01_dino_features": 65.2}})
-    assert "| [0 start here](../notebooks/00_start_here) | 1 min 00 s |" in page
+    assert "| [0 Start here](../notebooks/00_start_here) | 1 min 00 s |" in page
     assert "| 2 min 05 s |" in page and "one chapter at a time" in page
     kept = json.loads((ROOT / "book" / "measured" / "run_times.json").read_text(encoding="utf8"))
     assert set(kept["seconds"]) == set(run_chapters.chapters())

@@ -1,0 +1,33 @@
+"""The chart of the page "Claims and findings": the differences that its findings tell, with their intervals."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import yaml
+from claims import differences
+
+from lulc_utils import charts
+from lulc_utils.style import WIDEST
+
+BOOK = Path(__file__).resolve().parents[1]
+ROW = 0.24  # inches
+
+
+def forest() -> None:
+    """Draw every difference in points, a row each, simulated above real."""
+    entries = yaml.safe_load((BOOK / "claims.yml").read_text(encoding="utf8"))
+    kinds = {kind: told for kind, told in differences(entries, BOOK / "measured").items() if told}
+    rows = [len(told) for told in kinds.values()]
+    size = (WIDEST, ROW * sum(rows) + 1.2)
+    figure, axes = plt.subplots(len(kinds), 1, figsize=size, sharex=True, height_ratios=rows, layout="constrained")
+    for axis, (kind, told) in zip(axes, kinds.items(), strict=True):
+        points = {name: [100 * value for value in interval] for name, interval in told.items()}
+        charts.differences(axis, {kind: points})
+        axis.set_title(kind)
+        axis.margins(y=0.02)
+        axis.invert_yaxis()
+        axis.grid(axis="x", alpha=0.3)
+    axes[-1].set_xlabel("difference in points, with its 95 % interval")
+    plt.show()
