@@ -32,34 +32,41 @@ class Interactive:
         return self.html
 
 
-def assemble(kind: str, data: dict, static: str, caption: str) -> Interactive:
+def assemble(
+    kind: str, data: dict, static: str, caption: str, *, shared: tuple[str, ...] = (), largest: int = LARGEST
+) -> Interactive:
     """One `<figure>` with a static part, its caption, its numbers, its style and its script.
 
-    kind    "similarity", "swipe", "shift" or "seasons": names the JavaScript file and the function in it
-    data    what the script needs, as JSON
-    static  HTML shown without scripts and in print; its texts are already escaped
+    kind     "similarity", "swipe", ...: names the JavaScript file and the function in it
+    data     what the script needs, as JSON
+    static   HTML shown without scripts and in print; its texts are already escaped
+    shared   further JavaScript files that it uses, "learn" for learn.js
 
-    ValueError when the figure would be larger than LARGEST bytes.
+    ValueError when the figure would be larger than `largest` bytes.
     """
     if not caption.strip():
         raise ValueError("An interactive figure needs a caption that says what it shows.")
-    script = (
-        f'(function () {{\n"use strict";\n{_file("common.js")}{_file(f"{kind}.js")}setUp("{kind}", {kind});\n}})();'
-    )
+    code = "".join(script(name) for name in ("common", *shared, kind))
+    code = f'(function () {{\n"use strict";\n{code}setUp("{kind}", {kind});\n}})();'
     text = (
         f'<figure class="lulc-figure" data-kind="{kind}"><style>{_file("figure.css")}</style>'
         f'<div class="lulc-static">{static}</div>'
         "<noscript><p>Without scripts this picture shows only the first state of the figure.</p></noscript>"
         f"<figcaption>{as_html(caption)}</figcaption>"
-        f'<script type="application/json">{as_json(data)}</script><script>{script}</script></figure>'
+        f'<script type="application/json">{as_json(data)}</script><script>{code}</script></figure>'
     )
     size = len(text.encode())
-    if size > LARGEST:
+    if size > largest:
         raise ValueError(
-            f"The interactive figure would take {size // 1000} kB, more than the {LARGEST // 1000} kB that a page "
+            f"The interactive figure would take {size // 1000} kB, more than the {largest // 1000} kB that a page "
             "can spare; give it a smaller scene or fewer things to show."
         )
     return Interactive(text, caption)
+
+
+def script(name: str) -> str:
+    """The text of one of this package's JavaScript files, "vit" for vit.js."""
+    return _file(f"{name}.js")
 
 
 def _file(name: str) -> str:

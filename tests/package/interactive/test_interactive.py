@@ -10,7 +10,7 @@ import pytest
 import torch
 from bs4 import BeautifulSoup
 
-from lulc_utils import interactive, simulate, stego
+from lulc_utils import backbone, interactive, simulate, stego
 from lulc_utils.interactive import seasons, shift, similarity
 from lulc_utils.interactive.figure import LARGEST
 from lulc_utils.interactive.swipe import along
@@ -53,6 +53,8 @@ def all_figures(scene, features, text=CAPTION):
         interactive.swipe(scene, np.zeros_like(scene.labels), caption=text, name=text),
         interactive.shift_slider(two, [features] * 2, (1, 2), caption=text, shifts={text: (0, 1)}),
         interactive.season_latitude(caption=text, latitudes=(-48, 48), days=(1, 136)),
+        interactive.click_map(two, {text: [features] * 2}, caption=text),
+        interactive.try_it(two, backbone.load("random"), weights=text, caption=text),
     ]
 
 
