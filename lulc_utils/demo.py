@@ -145,9 +145,9 @@ def run(options: argparse.Namespace) -> None:
         )
     if o.size > LARGEST:
         raise ValueError(f"The size must be at most {LARGEST} pixels, not {o.size}; the scene is drawn in memory.")
-    if there := [name for name in FILES if (o.folder / name).exists()]:
+    if present := [name for name in FILES if (o.folder / name).exists()]:
         if not o.force:
-            raise FileExistsError(f"{o.folder / there[0]} already exists; choose another folder, or --force.")
+            raise FileExistsError(f"{o.folder / present[0]} already exists; choose another folder, or --force.")
     matplotlib.use("Agg")  # works without a display
     with folder_for(o.folder):
         scores = make(o.folder, o.seed, o.size, o.scenes, o.groups, not o.quiet)

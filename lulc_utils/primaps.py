@@ -136,8 +136,8 @@ def fit(
     optimizer = torch.optim.Adam([fast], lr)
     generator, loss_curve = torch.Generator().manual_seed(seed), []
     for _ in range(steps):
-        chosen = torch.randperm(len(x), generator=generator)[:batch_size].to(x.device)
-        part, number = x[chosen], masks[chosen] + 1  # 0 = in no mask
+        batch = torch.randperm(len(x), generator=generator)[:batch_size].to(x.device)
+        part, number = x[batch], masks[batch] + 1  # 0 = in no mask
         # E: the patches of a mask vote, and the whole mask gets the class that wins.
         votes = F.one_hot(number).to(x).mT @ (part @ slow.T)  # [B, masks + 1, K]
         label = votes.argmax(2).gather(1, number)  # [B, P]

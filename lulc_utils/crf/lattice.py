@@ -30,10 +30,10 @@ def lattice_filter(q: torch.Tensor, lattice: Lattice) -> torch.Tensor:
     """About a constant times sum_j exp(-|x_i - x_j|^2 / 2) q_j, [V, K] -> [V, K]."""
     points, begin, weights = lattice.splat
     q = F.embedding_bag(points, q, begin, mode="sum", per_sample_weights=weights)  # [M, K]
-    for near, weights in lattice.blur:
-        q = F.embedding_bag(near, q, mode="sum", per_sample_weights=weights)
-    near, weights = lattice.slice
-    return F.embedding_bag(near, q, mode="sum", per_sample_weights=weights)  # [V, K]
+    for neighbors, weights in lattice.blur:
+        q = F.embedding_bag(neighbors, q, mode="sum", per_sample_weights=weights)
+    corner_points, weights = lattice.slice
+    return F.embedding_bag(corner_points, q, mode="sum", per_sample_weights=weights)  # [V, K]
 
 
 def lattice_of(x: torch.Tensor) -> Lattice:
@@ -43,10 +43,10 @@ def lattice_of(x: torch.Tensor) -> Lattice:
     touched, which, count = sorted_codes.unique_consecutive(return_inverse=True, return_counts=True)
     used = _with_bridges(touched, steps)  # [M] sorted
     place = torch.searchsorted(used, touched)
-    near = torch.empty_like(order).scatter_(0, order, place[which]).view_as(corners)
+    corner_points = torch.empty_like(order).scatter_(0, order, place[which]).view_as(corners)
     size = torch.zeros_like(used).scatter_(0, place, count)  # bridges: 0
     splat = (order // corners.shape[1], size.cumsum(0) - size, weights.flatten()[order])
-    return Lattice(splat, [_neighbors(used, step, x.dtype) for step in steps], (near, weights))
+    return Lattice(splat, [_neighbors(used, step, x.dtype) for step in steps], (corner_points, weights))
 
 
 def simplices(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -133,6 +133,6 @@ def _neighbors(used: torch.Tensor, step: torch.Tensor, dtype: torch.dtype) -> tu
     before = torch.full_like(itself, -1).scatter_(
         0, after[follows], itself[follows]
     )  # whoever follows me is preceded by me
-    near = torch.stack([itself, torch.where(follows, after, itself), torch.where(before < 0, itself, before)], 1)
+    neighbors = torch.stack([itself, torch.where(follows, after, itself), torch.where(before < 0, itself, before)], 1)
     weights = torch.stack([torch.full_like(itself, 2), follows, before >= 0], 1).to(dtype) / 4
-    return near, weights
+    return neighbors, weights

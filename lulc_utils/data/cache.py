@@ -32,8 +32,8 @@ def state(path: Path, file: File) -> str:
     """One of "ok", "missing", "wrong"."""
     if not path.is_file():
         return "missing"
-    same = path.stat().st_size == file.bytes and pooch.hashes.hash_matches(str(path), file.sha256)
-    return "ok" if same else "wrong"
+    correct = path.stat().st_size == file.bytes and pooch.hashes.hash_matches(str(path), file.sha256)
+    return "ok" if correct else "wrong"
 
 
 def verify(name: str) -> dict[str, str]:

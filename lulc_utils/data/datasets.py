@@ -78,9 +78,9 @@ def satclip(usable: bool = True, *, progress: bool = True) -> list[Scene]:
     which gives 20; one of these, 511198, is about a third cloud. DataUnavailable when files are missing.
     """
     files = [f.name for f in registry("satclip") if f.name.endswith(".tif")]
-    kept = [f for f in files if not (usable and Path(f).stem.removeprefix("patch_") in SATCLIP_PLAIN)]
-    folder = fetch("satclip", files=kept, progress=progress)
-    return [sentinel.satclip_scene(folder / name) for name in kept]
+    names = [f for f in files if not (usable and Path(f).stem.removeprefix("patch_") in SATCLIP_PLAIN)]
+    folder = fetch("satclip", files=names, progress=progress)
+    return [sentinel.satclip_scene(folder / name) for name in names]
 
 
 @contextmanager

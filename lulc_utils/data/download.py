@@ -169,8 +169,8 @@ def _from_folder(file: File, source: Path, target: Path, run: _Run) -> str:
             raise FileNotFoundError
         stream = open(source, "rb")
     except OSError:
-        there = Path(mirror).expanduser().is_dir()
-        return f"the mirror {mirror} has no copy" if there else f"there is no mirror {mirror}"
+        exists = Path(mirror).expanduser().is_dir()
+        return f"the mirror {mirror} has no copy" if exists else f"there is no mirror {mirror}"
     with stream:
         try:
             _store(iter(lambda: stream.read(BLOCK), b""), file, target, run)

@@ -54,8 +54,8 @@ def about(name: str) -> dict:
     """
     datasets = _datasets()
     if name not in datasets:
-        near = difflib.get_close_matches(str(name), datasets, 1)
-        hint = f" (did you mean '{near[0]}'?)" if near else ""
+        similar = difflib.get_close_matches(str(name), datasets, 1)
+        hint = f" (did you mean '{similar[0]}'?)" if similar else ""
         raise ValueError(f"There is no dataset '{name}'{hint}; the manifest has {', '.join(datasets)}.")
     check_inside(name, manifest_folder() / "datasets.yaml")
     return {"name": name, **datasets[name]}

@@ -93,8 +93,8 @@ def eurosat_rgb(split: str, *, whole: Path | None = None, progress: bool = True)
     listed = f"splits/eurosat-spatial-{EUROSAT_SPLITS[split]}.txt"
     names = (fetch("eurosat-rgb", files=[listed], progress=progress) / listed).read_text().split()
     if whole is None:
-        kept = {Path(f.name).name for f in registry("eurosat-rgb")}
-        names = [name for name in names if name in kept]
+        listed_files = {Path(f.name).name for f in registry("eurosat-rgb")}
+        names = [name for name in names if name in listed_files]
         files = [f"{EUROSAT_ROOT}/{_folder(name)}/{name}" for name in names]
         whole = fetch("eurosat-rgb", files=files, progress=progress) / EUROSAT_ROOT
     return read_eurosat_rgb(whole, names)

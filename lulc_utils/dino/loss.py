@@ -50,8 +50,8 @@ def patch_loss(
 
     Mean over an image's shared patches, then over the batch. Source: iBOT, across views instead of within one.
     """
-    there = index.clamp_min(0).unsqueeze(-1).expand(-1, -1, teacher_logits.shape[-1])
-    target = F.softmax((teacher_logits.detach().gather(1, there) - center) / teacher_temp, dim=-1)  # [B, n, K]
+    patches = index.clamp_min(0).unsqueeze(-1).expand(-1, -1, teacher_logits.shape[-1])
+    target = F.softmax((teacher_logits.detach().gather(1, patches) - center) / teacher_temp, dim=-1)  # [B, n, K]
     loss = -(target * F.log_softmax(student_logits / student_temp, dim=-1)).sum(-1)  # [B, n]
     shared = (index >= 0).float()
     return ((loss * shared).sum(1) / shared.sum(1).clamp_min(1)).mean()

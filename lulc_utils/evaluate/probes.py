@@ -43,8 +43,8 @@ def linear_probe(
     """
     rows, labels = _labelled(features, labels)
     if samples is not None and samples < len(rows):
-        chosen = np.random.default_rng(seed).choice(len(rows), samples, replace=False)
-        rows, labels = rows[chosen], labels[chosen]
+        sample = np.random.default_rng(seed).choice(len(rows), samples, replace=False)
+        rows, labels = rows[sample], labels[sample]
     if len(np.unique(labels)) < 2:
         raise ValueError(
             f"A linear probe needs at least two classes to train on; all samples are of class {labels[0]}."
@@ -84,9 +84,9 @@ def knn_predict(
     for start in range(0, len(queries), batch_size):
         similarity = queries[start : start + batch_size] @ bank.T  # [B, M]
         nearest = np.argpartition(-similarity, k - 1, axis=1)[:, :k]  # [B, k]
-        near = np.take_along_axis(similarity, nearest, 1)
-        weight = np.exp((near - near.max(1, keepdims=True)) / temperature)  # the maximum cancels; no overflow
-        votes = np.zeros((len(near), classes))
-        np.add.at(votes, (np.arange(len(near))[:, None], labels[nearest]), weight)
+        highest = np.take_along_axis(similarity, nearest, 1)
+        weight = np.exp((highest - highest.max(1, keepdims=True)) / temperature)  # the maximum cancels; no overflow
+        votes = np.zeros((len(highest), classes))
+        np.add.at(votes, (np.arange(len(highest))[:, None], labels[nearest]), weight)
         answers[start : start + batch_size] = votes.argmax(1)
     return answers.reshape(np.shape(test)[:-1])

@@ -41,9 +41,9 @@ def split_blocks(height: int, width: int, block: int, test_share: float = 0.3, s
     if rows * cols < 2:
         raise ValueError(f"One block of {block} pixels covers the image of {height} x {width}; take smaller blocks.")
     count = _test_count(rows * cols, test_share)
-    chosen = np.zeros(rows * cols, bool)
-    chosen[np.random.default_rng(seed).permutation(rows * cols)[:count]] = True
-    mask = np.kron(chosen.reshape(rows, cols), np.ones((block, block), bool))
+    in_test = np.zeros(rows * cols, bool)
+    in_test[np.random.default_rng(seed).permutation(rows * cols)[:count]] = True
+    mask = np.kron(in_test.reshape(rows, cols), np.ones((block, block), bool))
     return mask[:height, :width]
 
 

@@ -107,8 +107,8 @@ def describe(
         cut = [(np.s_[r : r + size[0]], np.s_[c : c + size[1]]) for r, c in some]
         wide = [[slice(s.start * patch_size, s.stop * patch_size) for s in both] for both in cut]
         images = torch.stack([x[rows, cols] for rows, cols in wide])[:, :, :, None]  # [B, H, W, 1, 13]
-        told = _told(len(some), month, lonlat)
-        _, patches = encoder(images, *told, groups=groups, patch_size=patch_size, resolution=meters)
+        facts = _told(len(some), month, lonlat)
+        _, patches = encoder(images, *facts, groups=groups, patch_size=patch_size, resolution=meters)
         for (rows, cols), patch in zip(cut, patches, strict=True):
             total[rows, cols] += weight * patch
             share[rows, cols] += weight

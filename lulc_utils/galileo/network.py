@@ -110,8 +110,8 @@ class Encoder(nn.Module):
             raise ValueError("Galileo needs at least one group of bands.")
         if not 1 <= patch_size <= BASE_PIXELS or x.shape[1] % patch_size or x.shape[2] % patch_size:
             raise ValueError(
-                f"Patches of {patch_size} pixels do not fill {x.shape[1]} x {x.shape[2]}; a patch has 1 to {BASE_PIXELS} pixels "
-                "along a side, and the sides are multiples of it."
+                f"Patches of {patch_size} pixels do not fill {x.shape[1]} x {x.shape[2]}; a patch has 1 to "
+                f"{BASE_PIXELS} pixels along a side, and the sides are multiples of it."
             )
         if x.shape[3] > self.longest:
             raise ValueError(f"There are {x.shape[3]} dates; Galileo knows at most {self.longest}.")

@@ -82,8 +82,8 @@ def cover(items: Sequence[Item], bbox: Box) -> tuple[list[Item], float]:
 
 def baseline(item: Item) -> tuple[int, int] | None:
     """The processing baseline, "05.11" or "5.11.0" as (5, 11); None when the item does not give it."""
-    said = item.properties.get("s2:processing_baseline", item.properties.get("processing:version"))
-    numbers = re.match(r"N?(\d+)\.(\d+)", str(said))
+    version = item.properties.get("s2:processing_baseline", item.properties.get("processing:version"))
+    numbers = re.match(r"N?(\d+)\.(\d+)", str(version))
     return numbers and (int(numbers[1]), int(numbers[2]))
 
 
@@ -98,9 +98,9 @@ def _newest(items: Sequence[Item], bbox: Box) -> list[Item]:
 
 def _acquisition(item: Item, bbox: Box) -> tuple:
     """Key shared by all versions of one image; without a named square, it includes the part of the box they cover."""
-    said = item.properties
-    square = said.get("grid:code") or said.get("s2:mgrs_tile") or share_of(item, bbox).tobytes()
-    return str(said.get("platform")).lower(), _time(item).replace(second=0, microsecond=0), square
+    properties = item.properties
+    square = properties.get("grid:code") or properties.get("s2:mgrs_tile") or share_of(item, bbox).tobytes()
+    return str(properties.get("platform")).lower(), _time(item).replace(second=0, microsecond=0), square
 
 
 def _time(item: Item) -> datetime.datetime:

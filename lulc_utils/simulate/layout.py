@@ -92,8 +92,8 @@ def heading(grid: Grid, x: float, y: float, along_u: bool) -> float:
 
     along_u: of the line v = constant, else of u = constant.
     """
-    near = to_grid(grid, np.array([x - 4, x + 4, x, x]), np.array([y, y, y - 4, y + 4]))[1 if along_u else 0]
-    return float(np.arctan2(near[1] - near[0], near[2] - near[3]))  # at a right angle to the gradient
+    sides = to_grid(grid, np.array([x - 4, x + 4, x, x]), np.array([y, y, y - 4, y + 4]))[1 if along_u else 0]
+    return float(np.arctan2(sides[1] - sides[0], sides[2] - sides[3]))  # at a right angle to the gradient
 
 
 def cut(rng: np.random.Generator, cell: Cell, longest: float, width: float, kind: str) -> tuple[list, list]:

@@ -65,9 +65,9 @@ class Run:
         about: dict[str, Any] | None = None,
     ):
         self.parts, self.records, self.step, self.saving = parts, [], 0, saving
-        same = {**asdict(settings), **(about or {})}
-        self.total = same.pop("steps")
-        self.same = json.loads(json.dumps(same))  # tuples become lists, as they will be in the checkpoint
+        identity = {**asdict(settings), **(about or {})}
+        self.total = identity.pop("steps")
+        self.identity = json.loads(json.dumps(identity))  # tuples become lists, as they will be in the checkpoint
         self.main = rank() == 0
         self.checkpoint, self.history = (p and Path(p) for p in (saving.checkpoint, saving.history))
         self.bar = None
@@ -118,7 +118,7 @@ class Run:
     def _save(self) -> None:
         content = {k: v.state_dict() if hasattr(v, "state_dict") else v for k, v in self.parts.items()}
         with complete_or_absent(self.checkpoint) as part:
-            torch.save({"settings": self.same, "step": self.step, "records": self.records, "parts": content}, part)
+            torch.save({"settings": self.identity, "step": self.step, "records": self.records, "parts": content}, part)
 
     def _restore(self) -> None:
         """Fill `parts` from the checkpoint; ValueError when it is damaged or belongs to a different training."""
@@ -129,7 +129,7 @@ class Run:
             old, step, records, parts = (content[key] for key in ("settings", "step", "records", "parts"))
         except Exception as error:
             raise ValueError(self._unusable(error)) from None
-        if changed := [key for key, value in self.same.items() if old.get(key) != value]:
+        if changed := [key for key, value in self.identity.items() if old.get(key) != value]:
             raise ValueError(
                 f"{path} was written with a different {', '.join(changed)}; use the same settings, another checkpoint, "
                 "or resume=False (--fresh) to start again."

@@ -157,10 +157,10 @@ def scatter(land: Land, cell: Cell, spacing: float, share: float, radius: tuple,
     u, v = [g.ravel() + land.rng.uniform(-0.45, 0.45, g.size) * spacing for g in (u, v)]
     x, y = to_image(land.grid, u, v)
     r = land.rng.uniform(*radius, len(x))
-    near = (x > -12) & (y > -12) & (x < land.size + 12) & (y < land.size + 12)
+    inside = (x > -12) & (y > -12) & (x < land.size + 12) & (y < land.size + 12)
     at = [np.clip(np.rint(g), 0, land.size - 1).astype(int) for g in (y, x)]
-    near &= land.rng.random(len(x)) < share * np.exp(clumps * (land.cloud[at[0], at[1]] - 0.5 * clumps))
-    land.trees.append(np.stack([x, y, r], 1)[near])
+    inside &= land.rng.random(len(x)) < share * np.exp(clumps * (land.cloud[at[0], at[1]] - 0.5 * clumps))
+    land.trees.append(np.stack([x, y, r], 1)[inside])
 
 
 def hedgerow(land: Land, cell: Cell, radius: tuple, gap: float = 1.0) -> None:

@@ -64,10 +64,10 @@ def draw_ground(rng: np.random.Generator, region: Region, size: int) -> Ground:
     unit = np.where(field, parcel, cells + STANDS * labels.astype(np.int64) + stand)
     kind = np.concatenate([use, np.repeat(np.arange(len(Satellite), dtype=np.uint8), STANDS)])
     traits, choice = rng.standard_normal((len(kind), 8)), rng.random((len(kind), 3))
-    soil, there = _soils(rng, region, len(kind)), np.bincount(unit.ravel(), minlength=len(kind)) > 0
-    unit = (np.cumsum(there) - 1)[unit]  # fields that lie under a lake are forgotten
+    soil, visible = _soils(rng, region, len(kind)), np.bincount(unit.ravel(), minlength=len(kind)) > 0
+    unit = (np.cumsum(visible) - 1)[unit]  # fields that lie under a lake are forgotten
     town, grain = _town(rng, region, cover[labels == Satellite.BUILT]), np.stack([patchy, fine, fine2])
-    return Ground(labels, unit, kind[there], soil[there], traits[there], choice[there], town, grain, hill)
+    return Ground(labels, unit, kind[visible], soil[visible], traits[visible], choice[visible], town, grain, hill)
 
 
 def cut_parcels(
@@ -118,9 +118,9 @@ def _settlements(rng: np.random.Generator, u: np.ndarray, v: np.ndarray, cover: 
     size = len(u)
     blocks = [np.floor(a / 3) * 3 for a in (u, v)]
     middles = rng.uniform(u.min() * 0.7, u.max() * 0.7, (rng.integers(1, 5), 2))
-    near = np.min([np.hypot(blocks[0] - a, blocks[1] - b) * rng.uniform(0.6, 1.6) for a, b in middles], 0) / size
+    distance = np.min([np.hypot(blocks[0] - a, blocks[1] - b) * rng.uniform(0.6, 1.6) for a, b in middles], 0) / size
     lots = rng.random((97, 89))[(blocks[0] // 3).astype(int) % 97, (blocks[1] // 3).astype(int) % 89]  # one per block
-    return -near + 0.16 * lots - 0.06 * cover
+    return -distance + 0.16 * lots - 0.06 * cover
 
 
 def _soils(rng: np.random.Generator, region: Region, count: int) -> np.ndarray:

@@ -62,8 +62,8 @@ def satellite(
     """
     seed, size, land = _checked(seed, size, region, haze, clouds)
     when = _drawn_date(seed, land) if date is None else _as_date(date)
-    ground, there = _ground_and_place(seed, land, size, place)
-    return _seen(seed, land, ground, size, there, when, haze, clouds)
+    ground, where = _ground_and_place(seed, land, size, place)
+    return _seen(seed, land, ground, size, where, when, haze, clouds)
 
 
 def satellite_year(
@@ -86,8 +86,8 @@ def satellite_year(
             raise ValueError(f"A year of scenes needs 1 to 366 dates, not {dates}.")
         dates = [1 + int((i + 0.5) * 366 / dates) for i in range(dates)]
     days = [_as_date(d) for d in dates]
-    ground, there = _ground_and_place(seed, land, size, place)
-    return [_seen(seed, land, ground, size, there, day, haze, clouds) for day in days]
+    ground, where = _ground_and_place(seed, land, size, place)
+    return [_seen(seed, land, ground, size, where, day, haze, clouds) for day in days]
 
 
 def region_of(scene: Scene) -> str:

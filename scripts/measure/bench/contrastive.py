@@ -52,8 +52,8 @@ def plain(net: unet.UNet, head: co.Projection, a: co.View, b: co.View) -> int:
 
 def _shared(a: co.View, b: co.View) -> torch.Tensor:
     size = a.pixels.shape[-1]
-    there = co.to_crop(co.to_patch(co.pixel_grid(size).expand(len(a.map), -1, -1), a.map), b.map)
-    return ((there > -1e-3) & (there < size - 1 + 1e-3)).all(-1).sum(1)
+    moved = co.to_crop(co.to_patch(co.pixel_grid(size).expand(len(a.map), -1, -1), a.map), b.map)
+    return ((moved > -1e-3) & (moved < size - 1 + 1e-3)).all(-1).sum(1)
 
 
 def matrices(n: int) -> int:
