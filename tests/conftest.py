@@ -9,10 +9,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlparse
 
-import matplotlib
 import pytest
 
 os.environ["OMP_NUM_THREADS"] = "1"  # tests run side by side; small networks lose to threads that wait for each other
+import matplotlib  # noqa: E402
 import torch  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[1]

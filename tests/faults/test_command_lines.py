@@ -233,6 +233,8 @@ WRONG = [
     (CON.replace("simulated", "text.tif"), "There is no folder text.tif"),
     (CON.replace("simulated", "folder.tif"), "contains no GeoTIFF"),
     (CON.replace("simulated", "images"), "has no band B02"),
+    (f"{CON.replace('simulated', 'images')} --bands z", "has no band z; it has red, green, blue"),
+    (f"{CON.replace('simulated', 'images')} --bands red --size 999", "999"),
     (CON.replace("simulated", "satclip"), "LULC_OFFLINE is set"),
     *[
         (f"{CON} {words}", sentence)
@@ -289,6 +291,7 @@ WRONG = [
     # dino
     (DINO.replace("images", "nowhere"), "There is no folder nowhere"),
     (DINO.replace("images", "folder.tif"), "no image"),
+    (f"{DINO.replace('images', 'simulated')} --scenes 0", "At least one scene must be simulated"),
     (DINO.replace("out.safetensors", "out.tif"), "Weights are written as .safetensors"),
     *[
         (f"{DINO} {words}", sentence)

@@ -78,27 +78,6 @@ def test_who_stops_it_is_told_what_remains(tmp_path, capsys, monkeypatch):
     assert {path.name for path in tmp_path.iterdir()} == {"scene.tif", "scene.labels.tif", "map.tif"}
 
 
-@pytest.mark.parametrize(
-    ("options", "sentence"),
-    [
-        (["--size", "20"], "at least 64 x 64"),
-        (["--groups", "9999"], "9999 clusters cannot be made of"),
-        (["--groups", "0"], "0 clusters"),
-    ],
-)
-def test_bad_input_gets_one_sentence(tmp_path, capsys, options, sentence):
-    assert main(["demo", str(tmp_path), *SMALL, *options]) == 2
-    assert not [*tmp_path.iterdir()], "nothing is in the way of the next run"
-    said = capsys.readouterr().err
-    assert sentence in said and said.count("\n") == 1
-
-
-def test_scenes_that_the_backbone_was_trained_on_are_refused(tmp_path, capsys):
-    for seed in ("9999", "10005", "-1"):
-        assert main(["demo", str(tmp_path), f"--seed={seed}"]) == 2
-        assert "must lie in 0 to 9999" in capsys.readouterr().err
-
-
 def test_groups_are_named_by_the_other_scenes_only():
     """Two kinds of ground, dark and bright, in scenes where dark is class 0; in the scene to map it is class 1."""
 

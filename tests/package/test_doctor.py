@@ -1,8 +1,6 @@
 """The doctor: for every way in which an environment can be unfit, one line that says how to fix it."""
 
 import hashlib
-import subprocess
-import sys
 from collections import namedtuple
 
 import pytest
@@ -42,11 +40,6 @@ def test_all_is_well_here(here, capsys):
         "weights",
     ):
         assert any(what in line for line in said), what
-
-
-def test_it_explains_itself():
-    done = subprocess.run([sys.executable, "-m", "lulc_utils", "doctor", "--help"], capture_output=True, text=True)
-    assert done.returncode == 0 and "fix what is wrong" in done.stdout
 
 
 def test_something_to_fix_is_counted_and_exits_with_1(here, monkeypatch, capsys):

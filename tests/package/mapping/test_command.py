@@ -36,15 +36,6 @@ def test_the_command_line_maps(tmp_path, saved, capsys):
     assert "unrecognized arguments: --blend" in capsys.readouterr().err
 
 
-def test_the_command_line_says_what_it_can_do(capsys):
-    with pytest.raises(SystemExit) as done:
-        main(["map", "--help"])
-    said = capsys.readouterr().out
-    assert done.value.code == 0
-    for option in ("--window", "--overlap", "--crf", "--no-resume", "--resolution"):
-        assert option in said
-
-
 def test_the_command_refuses_what_is_no_file_before_it_loads_a_model(tmp_path, capsys):
     source = write(tmp_path / "a.tif", noise(70, 100))
     os.mkfifo(tmp_path / "m.tif")
