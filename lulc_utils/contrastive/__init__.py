@@ -11,11 +11,14 @@ unet        the network: features of every pixel
 pretrain    training without labels
 finetune    training with few labels, and the head it starts from
 stacks      what to train on: patches, simulated dates, stacks of dates
+bed         the test bed of chapter 3
+trial       contestants that are given the same labels
 command     python -m lulc_utils contrastive pretrain | finetune
 """
 
 from lulc_utils.contrastive import unet
-from lulc_utils.contrastive.finetune import Finetuning, finetune, label_fraction, probed_head
+from lulc_utils.contrastive.bed import Bed, draw_bed
+from lulc_utils.contrastive.finetune import Finetuning, finetune, label_fraction, label_points, probed_head
 from lulc_utils.contrastive.loss import info_nce, near_neighbors, symmetric_info_nce
 from lulc_utils.contrastive.pretrain import Pretraining, Projection, draw_patches, pretrain
 from lulc_utils.contrastive.stacks import FIRST_SEED, date_stacks, patches, scenes_for, simulated_dates
@@ -44,6 +47,7 @@ __all__ = [
     "FIRST_SEED",
     "JITTER",
     "STILL",
+    "Bed",
     "Finetuning",
     "Jitter",
     "Points",
@@ -56,12 +60,14 @@ __all__ = [
     "change",
     "crop_map",
     "date_stacks",
+    "draw_bed",
     "draw_patches",
     "features",
     "finetune",
     "fresh",
     "info_nce",
     "label_fraction",
+    "label_points",
     "matching_points",
     "near_neighbors",
     "patches",

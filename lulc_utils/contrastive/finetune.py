@@ -1,9 +1,9 @@
-"""Fine-tuning: a copy of a network and a new linear head learn from the few patches that are labelled."""
+"""Fine-tuning: a copy of a network and a new linear head learn from the few patches or points that are labelled."""
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,6 +11,7 @@ import torch
 from timm.optim import param_groups_weight_decay
 from torch import nn
 from torch.nn import functional as F
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from lulc_utils import evaluate
 from lulc_utils.contrastive.stacks import about, images_and_bands
@@ -42,6 +43,9 @@ class Finetuning(Checked):
               random one, whose first gradients would spoil them (Kumar et al. 2022, arXiv 2202.10054); None: only
               when there is a model
     freeze    True: train only the head, on frozen features
+    average   0: the learning rate falls to its end, and the last weights are the result; above 0: it stays, and the
+              result is a running average of the weights with this decay, which is near its best after any step, so
+              that one run shows a whole curve
     seed      of the head, of the batches and, when there is no model, of the weights
     """
 
@@ -53,6 +57,7 @@ class Finetuning(Checked):
     jitter: Jitter = JITTER
     probe: bool | None = None
     freeze: bool = option(False, "train only the head")
+    average: float = option(0.0, "decay of averaged weights; 0: a falling learning rate", least=0, most=0.9999)
     seed: int = seed_option("of the weights and of every batch")
     precision: str = option("fp32", "bf16: autocast", choices=("fp32", "bf16"))
 
@@ -67,6 +72,7 @@ def finetune(
     *,
     bands: Sequence[str] | None = None,
     device: str | torch.device = "cpu",
+    watch: Callable[[int, UNet], None] | None = None,
 ) -> Result:
     """Train a copy of the network with a new linear head on labelled patches, by cross-entropy.
 
@@ -74,8 +80,9 @@ def finetune(
     images        [P, C, H, W] reflectance
     labels        [P, H, W] uint8, UNLABELLED where unknown; patches without any label are not used
     bands         names of the C bands; those of the model, or "band 1", ... when None
+    watch         called after every step with the number of steps done and the network as it would be returned then
 
-    Records hold step, loss and lr; otherwise as `pretrain`.
+    Every crop holds a labelled pixel. Records hold step, loss and lr; otherwise as `pretrain`.
     """
     s, device = settings, checked_device(device)
     images, bands = images_and_bands(images, bands or (model and model.bands), s.crop)
@@ -89,9 +96,9 @@ def finetune(
     net.requires_grad_(not s.freeze).head.requires_grad_(True)
     net.to(device).train(not s.freeze)  # frozen features also keep the statistics of the unlabelled images
     optimizer = torch.optim.AdamW(param_groups_weight_decay(net, s.weight_decay))
-    rates = cosine_schedule(s.lr, s.lr / 100, s.steps, min(50, s.steps // 10), s.lr / 100)
-    rows = my_rows(s.batch_size)
-    run = Run(s, saving, {"model": net, "optimizer": optimizer}, about=same)
+    rates = cosine_schedule(s.lr, s.lr if s.average else s.lr / 100, s.steps, min(50, s.steps // 10), s.lr / 100)
+    rows, result = my_rows(s.batch_size), _Average(net, s.average)
+    run = Run(s, saving, {"model": net, "optimizer": optimizer, **result.parts}, about=same)
     for step in run.steps("fine-tuning"):
         # 1. A crop of every patch of the batch, turned and jittered, and its labels.
         x, y = _crops(images, truth, s, std, step_generator(s.seed, step))
@@ -103,8 +110,25 @@ def finetune(
         loss = total / max(int((y != UNLABELLED).sum()), 1)
         # 3. A gradient step, and a record of it.
         descend(net, loss, optimizer, rates[step])
+        result.add(net)
+        if watch:
+            watch(step + 1, result.net)
         run.record({"loss": sum_over_processes(loss.detach()).item(), "lr": float(rates[step])})
-    return Result(net.requires_grad_(True).eval(), run.records)
+    return Result(result.net.requires_grad_(True).eval(), run.records)
+
+
+class _Average:
+    """The network that a training returns: itself, or the running average of its weights."""
+
+    def __init__(self, net: UNet, decay: float):
+        average = AveragedModel(net, multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=True) if decay else None
+        self.parts = {"average": average} if decay else {}
+        self.net = average.module if decay else net
+
+    def add(self, net: UNet) -> None:
+        """Take in the weights after a step."""
+        for average in self.parts.values():
+            average.update_parameters(net)
 
 
 def _start(
@@ -122,10 +146,13 @@ def _start(
 def _crops(
     images: torch.Tensor, truth: torch.Tensor, s: Finetuning, std: torch.Tensor, generator: torch.Generator
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Reflectance [B, C, s, s] and labels [B, s, s] of random crops of random patches."""
+    """Reflectance [B, C, s, s] and labels [B, s, s] of random crops of random patches, around a labelled pixel each."""
     chosen = torch.randint(len(images), (s.batch_size,), generator=generator)
-    room = torch.tensor([images.shape[-1] - s.crop + 1, images.shape[-2] - s.crop + 1])
-    corner = (torch.rand(s.batch_size, 2, generator=generator) * room).floor()
+    known = (truth[chosen] != UNLABELLED).flatten(1)
+    pixel = (torch.rand(known.shape, generator=generator) * known).argmax(1)  # any of those with a label
+    at = torch.stack([pixel % images.shape[-1], pixel // images.shape[-1]], 1)
+    room = torch.tensor([images.shape[-1] - s.crop, images.shape[-2] - s.crop])
+    corner = (at - (torch.rand(s.batch_size, 2, generator=generator) * s.crop).floor()).clamp_min(0).minimum(room)
     turn = torch.randint(8, (s.batch_size,), generator=generator)
     place = crop_map(corner, torch.ones(s.batch_size, 1), turn, s.crop)
     x = change(resample(images[chosen], place, s.crop), generator, s.jitter, std)
@@ -176,6 +203,26 @@ def label_fraction(labels: np.ndarray, fraction: float, seed: int = 0, block: in
     order = np.random.default_rng(seed).permutation(known)
     selected = order[: max(1, round(fraction * len(known)))]
     return np.where(np.isin(unit, selected), labels, UNLABELLED).astype(np.uint8)
+
+
+def label_points(labels: np.ndarray, n: int, seed: int = 0) -> np.ndarray:
+    """Keep the labels of n single pixels, equally many of each class, and hide the rest; [P, H, W] uint8.
+
+    Points are what a person would name: spread over all patches, with rare classes among them. Where n is no multiple
+    of the number of classes, some have one more; a class with too few pixels gives all it has. ValueError when n is
+    below the number of classes.
+    """
+    labels = np.asarray(labels)
+    classes, counts = np.unique(labels[labels != UNLABELLED], return_counts=True)
+    if not 1 <= len(classes) <= n:
+        raise ValueError(f"{n} points cannot be shared among {len(classes)} classes; take at least one for each.")
+    rng = np.random.default_rng(seed)
+    share = np.full(len(classes), n // len(classes))
+    share[rng.permutation(len(classes))[: n % len(classes)]] += 1
+    few = np.full_like(labels, UNLABELLED)
+    for k, many in zip(classes, np.minimum(share, counts), strict=True):
+        few.flat[rng.choice(np.flatnonzero(labels == k), many, replace=False)] = k
+    return few
 
 
 def _check_labels(images: torch.Tensor, labels: np.ndarray, classes: int, model: UNet | None) -> None:

@@ -12,7 +12,9 @@ from tqdm import tqdm
 
 from lulc_utils import data, raster, simulate
 from lulc_utils.scene import Scene
-from lulc_utils.simulate.satellite.atmosphere import add_haze
+from lulc_utils.simulate.light import sun_position
+from lulc_utils.simulate.satellite.atmosphere import add_clouds, add_haze
+from lulc_utils.simulate.satellite.scene import OVERPASS
 from lulc_utils.simulate.satellite.seasons import season_day
 
 FIRST_SEED = 10_000  # of simulated scenes for training from the command line; chapters and tests use smaller seeds
@@ -69,13 +71,21 @@ def patches(
 
 
 def simulated_dates(
-    region: str, seeds: Sequence[int], dates: int = 1, size: int = 64, *, haze: float = 0.8, progress: bool = False
+    region: str,
+    seeds: Sequence[int],
+    dates: int = 1,
+    size: int = 64,
+    *,
+    haze: float = 0.8,
+    clouds: float = 0.0,
+    progress: bool = False,
 ) -> list[list[Scene]]:
     """Simulated acquisitions of many grounds, one list of len(seeds) scenes per date.
 
-    Every ground has its own dates, drawn from the region's growing season, and every acquisition its own haze,
-    drawn from 0 to `haze`: what differs between two dates of one ground is what the network should learn to
-    ignore. The same arguments give the same scenes. ValueError for a region that does not exist.
+    Every ground has its own dates, drawn from the region's growing season, and every acquisition its own haze, drawn
+    from 0 to `haze`, and its own share of clouds, from 0 to `clouds` (labels say what lies below). What differs between
+    two dates of one ground is what the network should learn to ignore. The same arguments give the same scenes.
+    ValueError for a region that does not exist.
     """
     if region not in simulate.REGIONS:
         raise ValueError(f"There is no region '{region}'; there are {'; '.join(simulate.REGIONS)}.")
@@ -84,8 +94,14 @@ def simulated_dates(
         rng = np.random.default_rng([seed, 3])
         days = [season_day(day, sum(about.latitudes) / 2) for day in rng.uniform(*about.season, dates)]
         scenes = simulate.satellite_year(seed, region, dates=[max(1, int(day)) for day in days], size=size)
-        rows.append([replace(s, pixels=add_haze(rng, s.pixels, haze * rng.random())) for s in scenes])
+        hazy = [replace(s, pixels=add_haze(rng, s.pixels, haze * rng.random())) for s in scenes]
+        rows.append([_clouded(rng, s, clouds * rng.random(), sum(about.latitudes) / 2) if clouds else s for s in hazy])
     return [list(scenes) for scenes in zip(*rows, strict=True)]
+
+
+def _clouded(rng: np.random.Generator, scene: Scene, share: float, latitude: float) -> Scene:
+    sun = sun_position(latitude, scene.date, OVERPASS)
+    return replace(scene, pixels=np.clip(add_clouds(rng, scene.pixels, share, sun), 0, 1).astype(np.float32))
 
 
 def date_stacks(dates: Sequence[Sequence[Scene]], depth: int) -> tuple[np.ndarray, tuple[str, ...], np.ndarray]:
