@@ -146,18 +146,25 @@ def _start(
 def _crops(
     images: torch.Tensor, truth: torch.Tensor, s: Finetuning, std: torch.Tensor, generator: torch.Generator
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Reflectance [B, C, s, s] and labels [B, s, s] of random crops of random patches, around a labelled pixel each."""
+    """Reflectance [B, C, s, s] and labels [B, s, s] of random crops of random patches, each with a labelled pixel."""
     chosen = torch.randint(len(images), (s.batch_size,), generator=generator)
-    known = (truth[chosen] != UNLABELLED).flatten(1)
-    pixel = (torch.rand(known.shape, generator=generator) * known).argmax(1)  # any of those with a label
-    at = torch.stack([pixel % images.shape[-1], pixel // images.shape[-1]], 1)
-    room = torch.tensor([images.shape[-1] - s.crop, images.shape[-2] - s.crop])
-    corner = (at - (torch.rand(s.batch_size, 2, generator=generator) * s.crop).floor()).clamp_min(0).minimum(room)
+    corner = _corners(truth[chosen] != UNLABELLED, s.crop, generator)
     turn = torch.randint(8, (s.batch_size,), generator=generator)
     place = crop_map(corner, torch.ones(s.batch_size, 1), turn, s.crop)
     x = change(resample(images[chosen], place, s.crop), generator, s.jitter, std)
     y = resample(truth[chosen, None].float(), place, s.crop, "nearest")
     return x, y[:, 0].long()
+
+
+def _corners(known: torch.Tensor, crop: int, generator: torch.Generator) -> torch.Tensor:
+    """Where crops begin, [B, 2] (col, row), so that each holds one of the pixels known [B, H, W] of its patch."""
+    batch, height, width = known.shape
+    room = torch.tensor([width - crop, height - crop])
+    if known.all():  # whole patches: any crop will do
+        return (torch.rand(batch, 2, generator=generator) * (room + 1)).floor()
+    pixel = (torch.rand(batch, height * width, generator=generator) * known.flatten(1)).argmax(1)
+    at = torch.stack([pixel % width, pixel // width], 1)
+    return (at - (torch.rand(batch, 2, generator=generator) * crop).floor()).clamp_min(0).minimum(room)
 
 
 @torch.no_grad()
