@@ -10,6 +10,7 @@ from small_trainings import TINY, field, finetune, same
 from lulc_utils import contrastive as co
 from lulc_utils import evaluate
 from lulc_utils.contrastive import trial
+from lulc_utils.contrastive.bed import DESIGN
 from lulc_utils.scene import UNLABELLED
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -102,3 +103,20 @@ def test_frozen_features_answer_without_moving():
     answer = trial.frozen_answers(net, images[:4], labels[:4], images[4:])
     assert all(map(torch.equal, before, net.parameters()))
     assert evaluate.miou(labels[4:], answer, 3) > 0.8
+
+
+@pytest.mark.slow
+def test_the_bed_has_room_for_surroundings_and_for_labels():
+    """The contract of the bed, on a seed that no result is reported for."""
+    here = co.draw_bed(REGION, DESIGN)
+    start = co.fresh(co.GROUND_BANDS, here.images, DESIGN, widths=(16, 32, 48, 64), dim=32)
+
+    def score(labels, steps):
+        how = co.Finetuning(steps=steps, probe=False, average=0.98, seed=DESIGN)
+        tuned = co.finetune(start, *here.every_date(labels), 8, how).model
+        return evaluate.miou(here.truth, co.predict(tuned, here.test_images), 8)
+
+    every, few = score(here.labels, 800), score(co.label_points(here.labels, 24, DESIGN), 400)
+    pixels = evaluate.miou(here.truth, trial.pixel_answers(*here.every_date(), here.test_images, DESIGN), 8)
+    assert every - pixels >= 0.08, "the surroundings say something that a pixel does not"
+    assert every - few >= 0.15, "more labels help"
