@@ -110,9 +110,7 @@ def finetune(
         loss = total / max(int((y != UNLABELLED).sum()), 1)
         # 3. A gradient step, and a record of it.
         descend(net, loss, optimizer, rates[step])
-        result.add(net)
-        if watch:
-            watch(step + 1, result.net)
+        result.add(net, step, watch)
         run.record({"loss": sum_over_processes(loss.detach()).item(), "lr": float(rates[step])})
     return Result(result.net.requires_grad_(True).eval(), run.records)
 
@@ -125,10 +123,12 @@ class _Average:
         self.parts = {"average": average} if decay else {}
         self.net = average.module if decay else net
 
-    def add(self, net: UNet) -> None:
-        """Take in the weights after a step."""
+    def add(self, net: UNet, step: int, watch: Callable[[int, UNet], None] | None) -> None:
+        """Take in the weights after a step, and show the result to whoever watches."""
         for average in self.parts.values():
             average.update_parameters(net)
+        if watch:
+            watch(step + 1, self.net)
 
 
 def _start(

@@ -9,6 +9,7 @@ import numpy as np
 from lulc_utils import contrastive as co
 from lulc_utils import evaluate
 from lulc_utils.contrastive.trial import frozen_answers, neighborhoods, pixel_answers
+from lulc_utils.evaluate import mean_interval
 from lulc_utils.scene import UNLABELLED
 
 NETWORK = {"widths": (16, 32, 48, 64), "dim": 32}  # a quarter of the chapter's weights: a grid is many trainings
@@ -66,3 +67,24 @@ def trained_both(task: Task, starts: Mapping[str, co.unet.UNet], seed: int, devi
     for name, net in starts.items():
         cell["scores"][name], cell["classes"][name] = task.curve(net, seed, device, probe=name != "random")
     return cell
+
+
+def stops(found: list[dict], name: str) -> list[int]:
+    """For every cell, after how many steps to stop: where the mean score of all cells of OTHER seeds is highest."""
+    scores = np.array([[cell["scores"][name][str(step)] for step in LADDER] for cell in found])
+    seeds = np.array([cell["seed"] for cell in found])
+    return [LADDER[int(scores[seeds != seed].mean(0).argmax())] for seed in seeds]
+
+
+def ends(found: list[dict], name: str, steps: int | list[int] | None = None) -> list[float]:
+    """The score of a contestant in every cell; of a trained one after so many steps, or where it stops."""
+    if not isinstance(found[0]["scores"][name], dict):
+        return [cell["scores"][name] for cell in found]
+    steps = stops(found, name) if steps is None else steps
+    steps = [steps] * len(found) if isinstance(steps, int) else steps
+    return [cell["scores"][name][str(step)] for cell, step in zip(found, steps, strict=True)]
+
+
+def gain(a: list[float], b: list[float]) -> tuple[float, float, float]:
+    """Mean of the paired differences a - b with its interval by Student's t."""
+    return mean_interval(np.subtract(a, b))

@@ -17,8 +17,7 @@ from pathlib import Path
 
 import numpy as np
 from cells import finished, measure
-from ch3_compare import LADDER, Task, fresh, trained_both
-from ch3_space import differences
+from ch3_compare import Task, ends, fresh, gain, trained_both
 
 from lulc_utils import contrastive as co
 from lulc_utils import data, evaluate, galileo, results
@@ -129,12 +128,15 @@ def collect() -> dict:
             some = [c for c in done if (c["task"], c["budget"]) == (task, budget)]
             if len(some) < 2:
                 continue
-            names = [name for name in some[0]["scores"] if name != "pre-trained"]
-            gains = {name: mean_interval(differences(some, "pre-trained", name)) for name in names}
-            ends = {n: [c["scores"][n] for c in some] for n in some[0]["scores"]}
-            ends = {n: [e[str(LADDER[-1])] if isinstance(e, dict) else e for e in of] for n, of in ends.items()}
-            scores = {name: mean_interval(of) for name, of in ends.items()}
-            found.setdefault(task, {})[budget] = {"draws": len(some), "scores": scores, "pre-trained minus": gains}
+            ours, names = ends(some, "pre-trained"), list(some[0]["scores"])
+            gains = {f"minus {n}": gain(ours, ends(some, n)) for n in names if n != "pre-trained"}
+            galileo_gains = {f"minus {n}": gain(ends(some, "Galileo, frozen"), ends(some, n)) for n in names[:3]}
+            found.setdefault(task, {})[budget] = {
+                "draws": len(some),
+                "scores": {name: mean_interval(ends(some, name)) for name in names},
+                "pre-trained": gains,
+                "Galileo, frozen": galileo_gains,
+            }
     return {"settings": {"draws asked": len(DRAWS), "cells": len(done)}, "grid": found}
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 from cells import finished, measure
-from ch3_compare import LADDER, Task, fresh, trained_both
+from ch3_compare import LADDER, Task, ends, fresh, gain, stops, trained_both
 
 from lulc_utils import contrastive as co
 from lulc_utils import results, simulate
@@ -105,38 +105,25 @@ def cells(device: str) -> dict:
     return todo
 
 
-def differences(found: list[dict], a: str, b: str, at_a: int = LADDER[-1], at_b: int = LADDER[-1]) -> list[float]:
-    """Score of a minus that of b in each of the cells; those that were trained, after so many steps."""
-
-    def of(cell: dict, name: str, step: int) -> float:
-        value = cell["scores"][name]
-        return value[str(step)] if isinstance(value, dict) else value
-
-    return [of(cell, a, at_a) - of(cell, b, at_b) for cell in found]
-
-
 def summary(found: list[dict]) -> dict:
-    """Means with intervals over cells of one number of points."""
-    scores = {}
-    for name, value in found[0]["scores"].items():
-        every = [cell["scores"][name] for cell in found]
-        curve = isinstance(value, dict)
-        scores[name] = {s: mean_interval([e[s] for e in every]) for s in value} if curve else mean_interval(every)
-    gains = {
-        "random": differences(found, "pre-trained", "random"),
-        "random, equal compute": differences(found, "pre-trained", "random", LADDER[-1] - SAME),
-        "random, 200 steps each": differences(found, "pre-trained", "random", 200, 200),
-        "pixels": differences(found, "pre-trained", "pixels"),
-        "neighborhoods": differences(found, "pre-trained", "neighborhoods"),
-        "pre-trained, frozen": differences(found, "pre-trained", "pre-trained, frozen"),
-    }
+    """Means with intervals over cells of one number of points, paired by region and seed."""
+    names = list(found[0]["scores"])
+    ours = ends(found, "pre-trained")
+    gains = {f"minus {name}": gain(ours, ends(found, name)) for name in names if name != "pre-trained"}
+    gains["minus random, equal compute"] = gain(
+        ends(found, "pre-trained", LADDER[-2]), ends(found, "random", LADDER[-1])
+    )
+    gains["minus random, 200 steps each"] = gain(ends(found, "pre-trained", 200), ends(found, "random", 200))
     classes = np.array([np.subtract(c["classes"]["pre-trained"], c["classes"]["random"]) for c in found], float)
-    names = [c.name for c in simulate.SATELLITE_CLASSES]
+    legend = [c.name for c in simulate.SATELLITE_CLASSES]
+    curves = {n: {s: mean_interval(ends(found, n, s)) for s in LADDER} for n in ("random", "pre-trained")}
     return {
         "cells": len(found),
-        "scores": scores,
-        "pre-trained minus": {name: mean_interval(values) for name, values in gains.items()},
-        "by class": {n: mean_interval(v[np.isfinite(v)]) for n, v in zip(names, classes.T, strict=True)},
+        "scores": {name: mean_interval(ends(found, name)) for name in names},
+        "stops": {name: sorted(set(stops(found, name))) for name in curves},
+        "curves": curves,
+        "pre-trained": gains,
+        "by class": {n: mean_interval(v[np.isfinite(v)]) for n, v in zip(legend, classes.T, strict=True)},
     }
 
 
@@ -145,28 +132,39 @@ def collect() -> dict:
     done = list(finished(CELLS).values())
     main = [cell for cell in done if "what" not in cell]
     by_points = {p: [c for c in main if c["points"] == p] for p in sorted(POINTS)}
-    found = {"grid": {p: summary(c) for p, c in by_points.items() if len(c) > 1}}
-    found["regions"] = {}
-    for points, of in by_points.items():
-        there = {region: [cell for cell in of if cell["region"] == region] for region in REGIONS}
-        gains = {region: mean_interval(differences(c, "pre-trained", "random")) for region, c in there.items()}
-        found["regions"][points] = gains
-    usual = {(c["region"], c["seed"], c["points"]): c["scores"] for c in main}
-    side: dict = {}
-    for cell in done:
-        key = (cell["region"], cell["seed"], cell["points"])
-        if "what" in cell and key in usual:
-            what = f"{cell['what']} -> {cell['region']}" if cell["what"] in REGIONS else cell["what"]
-            base, end = usual[key], str(LADDER[-1])
-            values = side.setdefault(what, {}).setdefault(cell["points"], {"random": [], "pre-trained": []})
-            for start, kept in values.items():
-                kept.append(cell["scores"][end] - base[start][end])
-    found["side"] = {
-        what: {p: {f"minus {s}": mean_interval(v) for s, v in of.items()} for p, of in points.items()}
-        for what, points in side.items()
+    by_points = {p: of for p, of in by_points.items() if len({c["seed"] for c in of}) > 1}
+    settings = {"regions": REGIONS, "ladder": LADDER, "same": SAME, "cells": len(main), "seeds": len(SEEDS)}
+    return {
+        "settings": settings,
+        "grid": {points: summary(of) for points, of in by_points.items()},
+        "regions": {points: by_region(of) for points, of in by_points.items()},
+        "side": aside(by_points, [cell for cell in done if "what" in cell]),
     }
-    settings = {"regions": REGIONS, "ladder": LADDER, "same": SAME, "cells": len(main), "asked": len(SEEDS)}
-    return {"settings": settings, **found}
+
+
+def by_region(found: list[dict]) -> dict:
+    """Pre-trained minus random in every region."""
+    ours, random = ends(found, "pre-trained"), ends(found, "random")
+    there = {r: [i for i, cell in enumerate(found) if cell["region"] == r] for r in REGIONS}
+    return {r: gain([ours[i] for i in at], [random[i] for i in at]) for r, at in there.items()}
+
+
+def aside(by_points: dict[int, list[dict]], side: list[dict]) -> dict:
+    """What was changed at the side, minus both usual starts in the same cells, all where the pre-trained one stops."""
+    usual = {(c["region"], c["seed"], p): c["scores"] for p, of in by_points.items() for c in of}
+    steps = {p: sorted(stops(of, "pre-trained"))[len(of) // 2] for p, of in by_points.items()}
+    kept: dict = {}
+    for cell in side:
+        key = (cell["region"], cell["seed"], cell["points"])
+        if key in usual:
+            what = f"{cell['what']} -> {cell['region']}" if cell["what"] in REGIONS else cell["what"]
+            kept.setdefault((what, cell["points"]), []).append((cell["scores"], usual[key]))
+    found: dict = {}
+    for (what, points), pairs in kept.items():
+        at = str(steps[points])
+        gains = {s: mean_interval([a[at] - b[s][at] for a, b in pairs]) for s in ("random", "pre-trained")}
+        found.setdefault(what, {})[points] = {"steps": at} | {f"minus {s}": v for s, v in gains.items()}
+    return found
 
 
 def main(arguments: list[str] | None = None) -> int:
