@@ -51,13 +51,14 @@ function click_map(live, data, figure) {
       if (image) {
         picture.getContext("2d").drawImage(image, 0, 0, picture.width, picture.height);
         if (number === 0) {
-          drawClicks(picture, rows, cols, clicks, classes);
           frame(picture, rows, cols, marked);
+          drawClicks(picture, rows, cols, clicks, classes);
         }
       }
       return miou;
     });
     text.textContent = labels ? words(scores) : "Choose a class and click a patch of the first picture that shows it.";
+    text.textContent += ` ${whereIs(marked, cols)}`;
   }
 
   function words(scores) {

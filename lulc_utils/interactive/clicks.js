@@ -47,6 +47,11 @@ function clicked(clicks, patch, label) {
   return before && before.label === label ? others : [...others, { patch, label }];
 }
 
+/** Where the marked patch is, for those who move it by keys. */
+function whereIs(patch, cols) {
+  return `The marked patch is in row ${Math.floor(patch / cols) + 1}, column ${patch % cols + 1}.`;
+}
+
 /** Draw clicks on a canvas: squares in the colours of their classes, with the number of the class on white. */
 function drawClicks(canvas, rows, cols, clicks, classes) {
   const context = canvas.getContext("2d"), size = Math.max(canvas.width, canvas.height) / 18;

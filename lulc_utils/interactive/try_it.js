@@ -105,7 +105,6 @@ function try_it(live, data) {
     legend.replaceChildren();
     text.textContent = painters[view.value()](features, context);
     context.globalAlpha = 1;
-    if (view.value() % 2) frame(left, features.rows, features.cols, marked);
   }
 
   const paint = ({ rows, cols }, colorOf) => fillPatches(right, rows, cols, colorOf);
@@ -136,8 +135,9 @@ function try_it(live, data) {
       context.globalAlpha = 0.9 * Math.max(0, (near[i] - low) / Math.max(1 - low, 1e-9)) ** 2;
       return "#fde725";
     });
-    frame(right, rows, cols, marked);
-    return `The brighter, the more similar to the framed patch in row ${Math.floor(marked / cols) + 1}, column ${marked % cols + 1}. ` +
+    context.globalAlpha = 1;
+    for (const canvas of [left, right]) frame(canvas, rows, cols, marked);
+    return `${whereIs(marked, cols)} The brighter, the more similar to it: ` +
       `${count} of ${rows * cols} patches have a cosine above 0.8; the least similar has ${low.toFixed(2)}.`;
   }
 
@@ -150,13 +150,14 @@ function try_it(live, data) {
   }
 
   function asMap({ values, rows, cols, d }, context) {
+    frame(left, rows, cols, marked);
     drawClicks(left, rows, cols, clicks, classes);
-    if (!clicks.length) return "Choose a class, then click a patch of the left picture that shows it. Two classes make a map.";
+    if (!clicks.length) return `Choose a class, then click a patch of the first picture that shows it. ${whereIs(marked, cols)}`;
     const n = rows * cols, scaled = standardized(values, n, d);
     const labels = learner.value() === 0 ? ridge(scaled, n, d, clicks, data.lambda) : nearest(scaled, n, d, clicks);
     context.globalAlpha = 0.75;
     paint({ rows, cols }, (i) => classes[labels[i]].color);
-    return `${clicks.length} ${clicks.length === 1 ? "click" : "clicks"}: ${listed(labels, classes)} of the patches.`;
+    return `${clicks.length} ${clicks.length === 1 ? "click" : "clicks"}: ${listed(labels, classes)} of the patches. ${whereIs(marked, cols)}`;
   }
 
   pointing(left, {

@@ -17,7 +17,10 @@ from lulc_utils.scene import Scene
 
 LONGEST = 512  # pixels of a picture that are read, on its longer side
 GROUPS = 5  # to begin with
-GROUP_COLORS = tuple(PALETTE.values())[:12]
+GROUP_COLORS = tuple(  # neighbours far apart, for groups have no meaning that a color could show
+    PALETTE[surface]
+    for surface in ("water", "built", "grass", "crops", "industry", "trees", "wetland", "bare", "roads", "mangroves")
+)
 
 
 def try_it(samples: Mapping[str, Scene], backbone: Backbone, *, weights: str, caption: str) -> Interactive:

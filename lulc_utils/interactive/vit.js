@@ -111,9 +111,10 @@ function transformer({ patch, width: d, depth, heads, side, mean, std, tensors }
     return x;
   }
 
-  /** Every token asks (query) all tokens what they have (key) and takes a mixture of what they say (value). */
+  /** Every token asks (query) all tokens (keys) and takes a mixture of what they say (values). */
   function attention(x, n, padded, name) {
-    const qkv = linear(x, padded, `${name}.qkv`, 3 * d), size = d / heads, mixed = new Float32Array(padded * d);
+    const qkv = linear(x, padded, `${name}.qkv`, 3 * d), size = d / heads;
+    const mixed = new Float32Array(padded * d);
     const [q, k, v, said] = [0, 1, 2, 3].map(() => new Float32Array(padded * size));
     const scores = new Float32Array(padded * padded);
     for (let head = 0; head < heads; head++) {
@@ -125,7 +126,8 @@ function transformer({ patch, width: d, depth, heads, side, mean, std, tensors }
       }
       softmax(multiply(q, k, scores, padded, size, padded), n, padded);
       multiply(scores, v, said, padded, padded, size);
-      for (let i = 0; i < n; i++) for (let e = 0; e < size; e++) mixed[i * d + head * size + e] = said[i * size + e];
+      for (let i = 0; i < n; i++) for (let e = 0; e < size; e++)
+        mixed[i * d + head * size + e] = said[i * size + e];
     }
     return linear(mixed, padded, `${name}.proj`, d);
   }

@@ -220,6 +220,7 @@ def test_without_scripts_the_picture_and_a_sentence_are_there(browser, scene, fe
         ("notebooks/02_stego_clustering", "shift"),
         ("notebooks/05_mapping_at_scale", "swipe"),
         ("book/simulated_satellite", "seasons"),
+        ("book/try_it", "click_map"),
     ],
 )
 def test_figures_of_the_built_book_answer_the_keyboard(offline_page, name, kind):
