@@ -31,7 +31,7 @@ def click_map(
     """Pick a class, click patches of the first scene, and see at once the maps of all of them, with their mIoU.
 
     scenes    {name: scene}, with labels, of one size and one legend; only the first can be clicked
-    features  {name: one grid [h, w, D] for each scene}, to choose from in a menu
+    features  {name: one grid [h, w, D] for each scene}, to choose from in a menu that begins with the first
     caption   the finding, and something to try
     clicks    to begin with, and behind a button; `prepared_clicks` of the first scene when left out
 
@@ -58,7 +58,7 @@ def click_map(
         "kinds": [{"name": name, "dim": values.shape[1], "values": numbers(values), "scale": scale.tolist()}
                   for name, (values, scale) in kinds.items()],
     }  # fmt: skip
-    name, (values, scale) = list(kinds.items())[-1]
+    name, (values, scale) = next(iter(kinds.items()))
     maps = ridge_map(values * scale, clicks).reshape(len(shown), *shape)
     static = _static(scenes, maps, f"{len(clicks)} clicks on the first scene, features: {name}")
     return assemble("click_map", data, static, caption, shared=("learn", "clicks"), largest=LARGEST_MAP)

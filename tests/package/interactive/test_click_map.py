@@ -31,7 +31,7 @@ def scenes():
 def features(scenes):
     pixels = np.stack([scene.pixels for scene in scenes.values()])
     trained, random = (backbone.patch_features(backbone.load(name), pixels) for name in ("embedded", "random"))
-    return {"raw colour": raw_color(pixels), "random ViT": random, "embedded": trained}
+    return {"random ViT": random, "raw colour": raw_color(pixels), "embedded": trained}
 
 
 @pytest.fixture(scope="module")
