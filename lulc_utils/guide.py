@@ -1,76 +1,107 @@
-"""Which method for which label budget: a table whose every line is read from the book's measured results."""
+"""Which method for which label budget: one chart whose every line is read from the book's measured results."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
+import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.figure import Figure
 
-from lulc_utils import results
-from lulc_utils.tables import span
+from lulc_utils import charts, results, style
+from lulc_utils.tables import Interval
 
-HEAD = ["labels", "images", "do this", "mIoU", "instead of", "mIoU", "source"]
-
-
-def by_budget() -> list[list[str]]:
-    """Rows under `HEAD`, from no label to all; each compares the best method with the plain alternative."""
-    return [*_clusters(), *_points(), *_networks(), *_metadata(), *_every_label()]
+PATCH = 64 * 64  # labelled pixels in a patch of chapter 3
 
 
-def _row(labels: str, images: str, do: tuple, instead: tuple, chapter: str) -> list[str]:
-    """do, instead   (method, (value, low, high))"""
-    return [labels, images, do[0], span(do[1]), instead[0], span(instead[1]), f"measured/{chapter}.json"]
+class Choice(NamedTuple):
+    """The best method for a budget of labels beside the plain alternative, on the same images by the same score.
+
+    budget    labels to order by: points, or about as many pixels
+    do, instead   (method, (value, low, high))
+    source    file in book/measured
+    """
+
+    budget: float
+    labels: str
+    images: str
+    real: bool
+    do: tuple[str, Interval]
+    instead: tuple[str, Interval]
+    source: str
 
 
-def _clusters() -> Iterator[list[str]]:
+def by_budget() -> list[Choice]:
+    """All choices, from no label to all."""
+    every = [*_clusters(), *_points(), *_networks(), *_metadata(), *_every_label()]
+    return sorted(every, key=lambda choice: choice.budget)
+
+
+def chart() -> Figure:
+    """A line between two methods for every budget of labels, simulated above and real below, with their intervals."""
+    every = by_budget()
+    parts = {kind: [c for c in every if c.real == real] for kind, real in (("simulated", False), ("real", True))}
+    heights = [len(part) + 1 for part in parts.values()]
+    size = (style.WIDEST, 0.42 * sum(heights))
+    figure, axes = plt.subplots(2, 1, figsize=size, height_ratios=heights, sharex=True, layout="constrained")
+    for axis, (kind, part) in zip(axes, parts.items(), strict=True):
+        names = [f"{c.labels} ({c.images})\n{c.do[0]} | {c.instead[0]}" for c in part]
+        charts.dumbbells(axis, names, [c.do[1] for c in part], [c.instead[1] for c in part])
+        axis.set_title(f"{kind} images", loc="left")
+    axes[1].set_xlabel("mIoU (accuracy in the lines that say so), 95 % intervals")
+    charts.legend_below(figure, axes[0], 2)
+    return figure
+
+
+def _clusters() -> Iterator[Choice]:
     chapter = "02_stego_clustering"
-    parts = {
-        "aerial, simulated": results.measured(chapter, "simulated")["mIoU"],
-        "aerial, Dubai": results.measured(chapter, "dubai")["scores"]["mIoU"],
-    }
+    parts = {"simulated": results.measured(chapter, "simulated")["mIoU"]}
+    parts["Dubai"] = results.measured(chapter, "dubai")["scores"]["mIoU"]
     for images, miou in parts.items():
         other = ("k-means + CRF", miou["k-means, frozen features + CRF"])
-        yield _row("none; name clusters", images, ("STEGO + CRF", miou["STEGO + CRF"]), other, chapter)
+        do = ("STEGO + CRF", miou["STEGO + CRF"])
+        yield Choice(0, "no labels", f"aerial, {images}", images == "Dubai", do, other, chapter)
 
 
-def _points() -> Iterator[list[str]]:
+def _points() -> Iterator[Choice]:
     chapter = "06_your_own_place"
-    parts = {"10 m, simulated": "curves", "10 m, real": "terramesh"}
-    ways = {images: results.measured(chapter, part)["ways"] for images, part in parts.items()}
-    for n in ("12", "48", "96"):
-        for images, of in ways.items():
-            do = ("groups, middles", of["middle points, groups"][n])
-            yield _row(f"{n} points", images, do, ("classifier, random", of["random points, classifier"][n]), chapter)
+    for part, real in (("curves", False), ("terramesh", True)):
+        ways = results.measured(chapter, part)["ways"]
+        for n in ("12", "48", "96"):
+            do = ("middles, groups", ways["middle points, groups"][n])
+            other = ("random, classifier", ways["random points, classifier"][n])
+            yield Choice(int(n), f"{n} points", "10 m", real, do, other, chapter)
 
 
-def _networks() -> Iterator[list[str]]:
+def _networks() -> Iterator[Choice]:
     chapter, do = "contrastive_grid", "pre-trained U-Net"
     regions = results.measured(chapter, "scores").values()
     for share in ("0.01", "0.1", "1.0"):
-        for key, other in (("random", "U-Net from scratch"), ("pixels", "classifier of pixels")):
+        for key, other in (("random", "from scratch"), ("pixels", "single pixels")):
             best, instead = ([region[share][kind][0] for region in regions] for kind in ("here", key))
             both = [(float(np.mean(v)), min(v), max(v)) for v in (best, instead)]  # over the regions
-            labels = f"{float(share):.0%} of 200 patches"
-            yield _row(labels, "10 m, simulated", (do, both[0]), (other, both[1]), chapter)
+            labels, budget = f"{float(share):.0%} of 200 patches", float(share) * 200 * PATCH
+            yield Choice(budget, labels, "10 m", False, (do, both[0]), (other, both[1]), chapter)
     real = results.measured(chapter, "real")
     for share in ("0.05", "0.25", "1.0"):
         labels, both = f"{float(share):.0%} of 40 squares", real[share]
-        other = ("U-Net from scratch", both["random"])
-        yield _row(labels, "10 m, real", (do, both["pre-trained"]), other, chapter)
+        other = ("from scratch", both["random"])
+        yield Choice(float(share) * 40 * PATCH, labels, "10 m", True, (do, both["pre-trained"]), other, chapter)
 
 
-def _metadata() -> Iterator[list[str]]:
+def _metadata() -> Iterator[Choice]:
     chapter = "pseudo_label_grid"
     labels = results.measured(chapter, "labels")
     for n in ("1", "16", "64"):
         if f"{n}, image only" in labels:
             ways = ("metadata teacher", "image only")
             both = [(way, labels[f"{n}, {way}"]["inside"]) for way in ways]
-            yield _row(f"{n} per class + unlabelled", "crops, accuracy", *both, chapter)
+            yield Choice(3 * int(n), f"{n} per class, unlabelled rows", "accuracy", False, *both, chapter)
 
 
-def _every_label() -> Iterator[list[str]]:
+def _every_label() -> Iterator[Choice]:
     chapter = "02_stego_clustering"
     miou = results.measured(chapter, "simulated")["mIoU"]
     both = ("linear probe on ViT", miou["linear probe"]), ("STEGO + CRF", miou["STEGO + CRF"])
-    yield _row("all pixels of 100 crops", "aerial, simulated", *both, chapter)
+    yield Choice(5e6, "all pixels of 100 crops", "aerial", False, *both, chapter)

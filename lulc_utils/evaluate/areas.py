@@ -9,7 +9,6 @@ Sensing of Environment 148, equations 1 to 13. Areas may be in any unit (pixels,
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
 
@@ -92,13 +91,41 @@ def interval(value: np.ndarray | float, se: np.ndarray | float, level: float = 0
     return value - z * np.asarray(se), value + z * np.asarray(se)
 
 
-def sample_size(mapped: np.ndarray, users: np.ndarray, overall_se: float) -> int:
+def limits(sample: np.ndarray, mapped: np.ndarray, level: float = 0.95) -> tuple[np.ndarray, np.ndarray]:
+    """(low [K], high [K]) of the areas of `estimate`, never without width: half a place is added to every cell.
+
+    The usual error is 0 where a sample has met no error of a class, as if there were none; then its interval is one
+    point and misses the truth. Here the error is that of shares (n_ij + 1/2) / (n_i + 1); the estimate stays as it is.
+    """
+    n, area = _checked(np.asarray(sample, float), np.asarray(mapped, float))
+    rows, weight = n.sum(1, keepdims=True), (area / area.sum())[:, None]
+    share = (n + 0.5) / (rows + 1)
+    error = np.sqrt((weight**2 * share * (1 - share) / np.maximum(rows, 1)).sum(0)) * area.sum()
+    low, high = interval(estimate(n, area).area, error, level)
+    return low.clip(0), high.clip(None, area.sum())
+
+
+def quantity_disagreement(claimed: np.ndarray, true: np.ndarray) -> float:
+    """Share of the ground whose class the claimed areas [K] have wrong at least, both adding up to the same ground.
+
+    Half the sum of the differences, since what one class has too much another has too little (Pontius and Millones
+    2011).
+    """
+    claimed, true = np.asarray(claimed, float), np.asarray(true, float)
+    return float(abs(claimed - true).sum() / 2 / true.sum())
+
+
+def sample_size(mapped: np.ndarray, users: np.ndarray, overall_se: float, *, optimal: bool = False) -> int:
     """How many samples the overall accuracy needs for a standard error, with user's accuracies as expected, [K].
 
-    For samples in proportion to area (equation 13, without the finite population correction).
+    optimal   False: samples in proportion to area, n = sum W U (1 - U) / S^2. True: Neyman's allocation, more samples
+              where a class of the map is mixed (in proportion to W sqrt(U (1 - U))), n = (sum W sqrt(U (1 - U)) / S)^2,
+              which is never more (Cochran 1977, chapter 5; the second is equation 13 of Olofsson et al.)
     """
     weight, users = np.asarray(mapped, float) / np.sum(mapped), np.asarray(users, float)
-    return int(np.ceil((weight @ np.sqrt(users * (1 - users)) / overall_se) ** 2))
+    mixed = users * (1 - users)
+    variance = (weight @ np.sqrt(mixed)) ** 2 if optimal else weight @ mixed
+    return int(np.ceil(variance / overall_se**2))
 
 
 def allocate(pixels: np.ndarray, n: int, least: int = 50) -> np.ndarray:
@@ -165,73 +192,3 @@ def table(mapped: np.ndarray, reference: np.ndarray, n_classes: int) -> np.ndarr
             )
     cells = np.bincount(mapped.astype(int) * n_classes + reference.astype(int), minlength=n_classes**2)
     return cells.reshape(n_classes, n_classes)
-
-
-def survey(
-    mapped: np.ndarray,
-    truth: np.ndarray,
-    n: int,
-    n_classes: int,
-    seed: int = 0,
-    least: int = 20,
-    size: np.ndarray | None = None,
-) -> tuple[np.ndarray, Estimate]:
-    """Look at n places of a map whose truth is known: (sample [K, K], its estimate).
-
-    mapped, truth   [H, W] labels; pixels without a label in either are left out
-    least           places in every class of the map (`allocate`)
-    size            [H, W] area of every pixel, whose unit the estimate has (`raster.pixel_hectares`); None: all are 1
-
-    A class of fewer than two mapped pixels is no stratum and is left out.
-    """
-    pixels = np.bincount(mapped.ravel(), minlength=UNLABELLED + 1)
-    mapped = np.where((pixels < 2)[mapped] | (truth == UNLABELLED), UNLABELLED, mapped)
-    known = mapped != UNLABELLED
-    places = draw(mapped, allocate(np.bincount(mapped[known], minlength=n_classes), n, least), seed)
-    sample = table(mapped[places], truth[places], n_classes)
-    return sample, estimate(sample, np.bincount(mapped[known], None if size is None else size[known], n_classes))
-
-
-def promise(mapped: np.ndarray, truth: np.ndarray, n: int, n_classes: int, draws: int) -> dict[str, float]:
-    """How a map's areas come out when `draws` samples of n places are drawn: do 95 % intervals hold the truth?
-
-    The shares of intervals that hold the true area of their class: of all, and of classes above 5 % of the ground with
-    an error in the sample; the share of classes of which the sample met no error, so that the interval has no width;
-    the differences of counted and true areas, added over classes, as a share of the ground, and those of the estimates.
-    """
-    real = np.bincount(truth[truth != UNLABELLED], minlength=n_classes)
-    runs = [survey(mapped, truth, n, n_classes, seed) for seed in range(draws)]
-    wrong = np.array([s.sum(0) + s.sum(1) - 2 * s.diagonal() for s, _ in runs])
-    area, se = (np.array([getattr(e, key) for _, e in runs]) for key in ("area", "area_se"))
-    low, high = interval(area, se)
-    held = (low <= real) & (real <= high)  # [draws, K]
-    usual = (wrong > 0) & (real > 0.05 * real.sum())
-    counted, estimated = (float(abs(a - real).sum(-1).mean() / real.sum()) for a in (runs[0][1].mapped, area))
-    return {
-        "intervals that hold": float(held.mean()),
-        "of classes above 5 %, some errors in the sample": float(held[usual].mean()) if usual.any() else float("nan"),
-        "classes of which the sample met no error": float((wrong == 0).mean()),
-        "error of counting": counted,
-        "error of the estimate": estimated,
-    }
-
-
-def shares(mapped: np.ndarray, truth: np.ndarray, n: int, n_classes: int, seed: int = 0) -> np.ndarray:
-    """Shares of the labelled ground, [5, K]: true, counted on the map, estimated from n places, low, high."""
-    known = truth[truth != UNLABELLED]
-    _, e = survey(mapped, truth, n, n_classes, seed)
-    true = np.bincount(known, minlength=n_classes)
-    return np.stack([true, e.mapped, e.area, *interval(e.area, e.area_se)]) / known.size
-
-
-def accuracy_rows(sample: np.ndarray, of: Estimate, names: Sequence[str]) -> list[list[str]]:
-    """A row for every class: name, samples, user's and producer's accuracy, each with its standard error."""
-    columns = (names, sample.sum(1), of.users, of.users_se, of.producers, of.producers_se)
-    return [
-        [name, str(int(count)), _pm(users, users_se), _pm(producers, producers_se)]
-        for name, count, users, users_se, producers, producers_se in zip(*columns, strict=True)
-    ]
-
-
-def _pm(value: float, error: float) -> str:
-    return "-" if np.isnan(value) else f"{value:.2f} ± {error:.2f}"

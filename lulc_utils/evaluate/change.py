@@ -1,12 +1,13 @@
-"""What has changed between two dates: thresholds, three ways to detect change, and their scores."""
+"""What has changed between two dates: how strongly each pixel speaks for change, thresholds, filters, and scores."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
+from scipy import ndimage
 
-from lulc_utils.evaluate import areas
+from lulc_utils.evaluate import areas, surveys
 from lulc_utils.scene import Scene
 
 Answer = Callable[[np.ndarray], np.ndarray]  # pixels [C, h, w] -> probabilities [K, h, w]
@@ -21,25 +22,30 @@ def otsu(values: np.ndarray) -> float:
     return middle[(between / (left * (left[-1] - left))[:-1]).argmax()]
 
 
-def three_ways(
-    before: Scene, after: Scene, model_before: Answer, model_after: Answer
-) -> tuple[dict[str, np.ndarray], tuple[np.ndarray, np.ndarray]]:
-    """({way: where two scenes of one ground differ, [h, w] bool}, both maps [h, w]).
+def of_bands(before: Scene, after: Scene) -> np.ndarray:
+    """Length [h, w] of the difference of two scenes of one ground, each band in units of its own spread."""
+    first, second = (scene.pixels.astype(np.float32) for scene in (before, after))
+    spread = first.std((1, 2), keepdims=True)
+    return np.sqrt((((second - first) / np.where(spread > 0, spread, 1)) ** 2).sum(0))
 
-    Post-classification compares the two maps; the differences of bands (each in units of its own spread) and of
-    probabilities are compared with `otsu`'s threshold.
-    """
+
+def of_models(
+    before: Scene, after: Scene, model_before: Answer, model_after: Answer
+) -> tuple[np.ndarray, tuple[np.ndarray, np.ndarray]]:
+    """(share of the probability that went to other classes [h, w], both maps [h, w]) of two scenes of one ground."""
     p, q = np.asarray(model_before(before.pixels)), np.asarray(model_after(after.pixels))
-    spread = before.pixels.std((1, 2), keepdims=True)
-    bands = np.sqrt((((after.pixels - before.pixels) / spread) ** 2).sum(0))
-    soft = abs(p - q).sum(0) / 2
-    first, second = p.argmax(0), q.argmax(0)
-    ways = {
-        "post-classification": first != second,
-        "difference of bands": bands > otsu(bands),
-        "difference of probabilities": soft > otsu(soft),
-    }
-    return ways, (first, second)
+    return abs(p - q).sum(0) / 2, (p.argmax(0), q.argmax(0))
+
+
+def smooth(values: np.ndarray, side: int = 5) -> np.ndarray:
+    """The mean of the square of `side` pixels around every pixel, [h, w]."""
+    return ndimage.uniform_filter(np.asarray(values, np.float32), side)
+
+
+def sieve(changed: np.ndarray, least: int = 25) -> np.ndarray:
+    """Change [h, w] bool without patches smaller than `least` pixels, the minimum mapping unit; corners connect."""
+    patches, _ = ndimage.label(changed, np.ones((3, 3)))
+    return changed & (np.bincount(patches.ravel()) >= least)[patches]
 
 
 def score(changed: np.ndarray, truth: np.ndarray) -> tuple[float, float]:
@@ -48,11 +54,35 @@ def score(changed: np.ndarray, truth: np.ndarray) -> tuple[float, float]:
     return float(2 * hits / (changed.sum() + truth.sum())), float(changed[~truth].mean())
 
 
+def precision(values: np.ndarray, truth: np.ndarray, recalls: Sequence[float]) -> np.ndarray:
+    """Share of true change above the threshold at which each share of the change is found, for all thresholds at once.
+
+    values   [h, w], larger where change is more likely; truth [h, w] bool; pixels of equal value count together
+    """
+    flat, real = np.ravel(values).astype(float), np.ravel(truth).astype(float)
+    _, at, size = np.unique(-flat, return_inverse=True, return_counts=True)
+    found = np.cumsum(np.bincount(at.ravel(), real)) / real.sum()
+    pure = found * real.sum() / np.cumsum(size)
+    return pure[np.searchsorted(found, np.asarray(recalls) - 1e-12)]
+
+
+def efficiency(changed: np.ndarray, truth: np.ndarray) -> float:
+    """How many places drawn anywhere one place is worth when a map of change makes the strata, for the area of change.
+
+    p (1 - p) / (sum W sqrt(p_h (1 - p_h)))^2, with p the true share of change, p_h that in stratum h (mapped as changed
+    or not) and W its share of the ground: Neyman's allocation. 1: the map is worth nothing; infinite: it is right.
+    """
+    p, parts = truth.mean(), [truth[changed], truth[~changed]]
+    spread = sum(part.size / truth.size * np.sqrt(part.mean() * (1 - part.mean())) for part in parts if part.size)
+    return float(p * (1 - p) / spread**2) if spread else float("inf")
+
+
 def area(changed: np.ndarray, truth: np.ndarray, n: int, seed: int = 0) -> tuple[float, float, float, float]:
     """(counted, estimated, low, high) pixels of change, [h, w] bool, from n places whose truth is looked up.
 
     The strata are the pixels mapped as changed and as unchanged, each with at least a third of the places.
     """
-    sample, estimate = areas.survey(changed.astype(np.uint8), truth.astype(np.uint8), n, 2, seed, least=n // 3)
-    low, high = areas.interval(estimate.area[1], estimate.area_se[1])
-    return float(estimate.mapped[1]), float(estimate.area[1]), float(low), float(high)
+    both = (changed.astype(np.uint8), truth.astype(np.uint8))
+    sample, estimate = surveys.survey(*both, n, 2, seed, least=n // 3)
+    low, high = areas.limits(sample, estimate.mapped)
+    return float(estimate.mapped[1]), float(estimate.area[1]), float(low[1]), float(high[1])

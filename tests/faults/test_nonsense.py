@@ -118,8 +118,8 @@ def test_the_path_of_chapter_6_calls_what_the_chapter_calls():
     """`chapter_6.run` stands for the notebook, so every function of `points` in the notebook's first half is in it."""
     cells = json.loads((ROOT / "notebooks" / "06_your_own_place.ipynb").read_text())["cells"]
     code = ["".join(c["source"]) for c in cells if c["cell_type"] == "code"]
-    end = next(i for i, text in enumerate(code) if "points.four_ways" in text)
-    called = set(re.findall(r"(?:points|places|mapping|raster|plot)\.\w+\(", "\n".join(code[1:end])))
+    end = next(i for i, text in enumerate(code) if "points.compare" in text)
+    called = set(re.findall(r"(?:points|places|mapping|raster|plot|own_place)\.\w+\(", "\n".join(code[1:end])))
     tree = ast.unparse(ast.parse((Path(__file__).parent / "chapter_6.py").read_text()))
     missing = {name for name in called if name not in tree}
     assert missing <= {"raster.write_scene(", "plot.legend(", "plot.bands_of("}, missing

@@ -1,5 +1,6 @@
 """What chapters say of scores with intervals."""
 
+import matplotlib.pyplot as plt
 import pytest
 
 from lulc_utils import data, guide, tables
@@ -30,6 +31,13 @@ def test_missing_data_is_a_notice_and_no_scenes(capsys):
 
 
 def test_the_guide_reads_every_line_from_a_result_file():
-    rows = guide.by_budget()
-    assert all(len(row) == len(guide.HEAD) for row in rows) and len({row[-1] for row in rows}) == 4
-    assert rows[0][0] == "none; name clusters" and rows[-1][0].startswith("all pixels")
+    choices = guide.by_budget()
+    assert len({choice.source for choice in choices}) == 4 and len(choices) > 12
+    assert [c.budget for c in choices] == sorted(c.budget for c in choices)
+    assert choices[0].labels == "no labels" and choices[-1].labels.startswith("all pixels")
+    figure = guide.chart()
+    rows = [len(axis.get_yticklabels()) for axis in figure.axes]
+    assert rows == [sum(not c.real for c in choices), sum(c.real for c in choices)]
+    drawn = {round(float(line.get_xdata()[0]), 6) for line in figure.axes[1].lines if len(line.get_xdata()) == 2}
+    assert {round(c.do[1][0], 6) for c in choices if c.real} <= drawn, "a line starts at the value of the method"
+    plt.close(figure)

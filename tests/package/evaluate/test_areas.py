@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from lulc_utils.evaluate import areas
+from lulc_utils.evaluate import areas, surveys
 from lulc_utils.scene import UNLABELLED
 
 # Olofsson et al. 2014, tables 8 and 9: deforestation, forest gain, stable forest, stable non-forest
@@ -21,7 +21,51 @@ def test_the_worked_example_of_the_paper():
     np.testing.assert_allclose(result.producers, [0.75, 0.85, 0.93, 0.96], atol=0.005)
     assert round(1.96 * result.producers_se[0], 2) == 0.21
     assert round(result.overall, 2) == 0.95 and round(1.96 * result.overall_se, 2) == 0.02
-    assert areas.sample_size(PIXELS, [0.7, 0.6, 0.9, 0.95], 0.01) == 641
+    assert areas.sample_size(PIXELS, [0.7, 0.6, 0.9, 0.95], 0.01, optimal=True) == 641
+
+
+@pytest.mark.parametrize("optimal", [False, True])
+def test_the_number_of_samples_gives_the_error_that_was_asked_for(optimal):
+    users = np.array([0.7, 0.6, 0.9, 0.95])
+    weight, error = PIXELS / PIXELS.sum(), 0.01
+    n = areas.sample_size(PIXELS, users, error, optimal=optimal)
+    spread = np.sqrt(users * (1 - users))
+    share = weight * spread / (weight @ spread) if optimal else weight
+    variance = (weight**2 * spread**2 / (n * share)).sum()  # of the overall accuracy, n * share places per stratum
+    assert abs(np.sqrt(variance) / error - 1) < 0.002
+
+
+def test_neymans_allocation_needs_no_more_samples_and_the_same_when_all_classes_are_alike():
+    assert areas.sample_size(PIXELS, [0.7, 0.6, 0.9, 0.95], 0.01) == 673
+    assert areas.sample_size([1, 3], [0.8, 0.8], 0.02) == areas.sample_size([1, 3], [0.8, 0.8], 0.02, optimal=True)
+
+
+def test_area_in_the_wrong_class_is_counted_once():
+    assert areas.quantity_disagreement([60, 40], [50, 50]) == pytest.approx(0.1), "ten of a hundred, not twenty"
+    assert areas.quantity_disagreement([100, 0, 0], [0, 50, 50]) == 1, "all of it, and never more"
+
+
+def test_a_sample_without_errors_still_has_an_interval():
+    sample = np.diag([20, 20, 60])
+    low, high = areas.limits(sample, [200.0, 200, 600])
+    width = 1.96 * np.sqrt(0.04 * q(20.5, 21) / 20 + 0.04 * q(0.5, 21) / 20 + 0.36 * q(0.5, 61) / 60) * 1000
+    assert high[0] - 200 == pytest.approx(width, rel=1e-3) and 200 - low[0] == pytest.approx(width, rel=1e-3)
+    low, high = areas.limits([[300, 0], [0, 50]], [999, 1])
+    assert low.min() == 0 and high.max() == 1000, "an area is neither negative nor larger than the map"
+
+
+def q(part, whole):
+    return part / whole * (1 - part / whole)
+
+
+def test_half_a_place_brings_intervals_of_a_rare_class_back_to_their_promise():
+    rng = np.random.default_rng(3)
+    truth = np.where(rng.random((200, 200)) < 0.004, 0, 1 + (rng.random((200, 200)) < 0.4)).astype(np.uint8)
+    mapped = np.where(truth == 0, 1, truth).astype(np.uint8)  # the rare class is never on the map
+    mapped[:2, :50] = 0
+    kept = surveys.promise(mapped, truth, 150, 3, draws=100)
+    assert kept["intervals that hold"] < 0.85 < 0.95 < kept["intervals that hold, half a place added"]
+    assert kept["width"] < kept["width, half a place added"]
 
 
 def test_a_map_without_errors_is_its_own_estimate():
@@ -155,8 +199,8 @@ def test_no_class_gets_more_samples_than_it_has_pixels():
 def test_an_estimate_can_be_in_hectares_that_differ_from_row_to_row(population):
     mapped, reference = population
     size = np.repeat(np.cos(np.radians(np.linspace(0, 60, len(mapped))))[:, None], mapped.shape[1], 1)
-    sample, of = areas.survey(mapped, reference, 400, 3, size=size)
-    _, plain = areas.survey(mapped, reference, 400, 3)
+    sample, of = surveys.survey(mapped, reference, 400, 3, size=size)
+    _, plain = surveys.survey(mapped, reference, 400, 3)
     np.testing.assert_allclose(of.mapped, [size[mapped == k].sum() for k in range(3)])
     np.testing.assert_allclose(of.area, areas.estimate(sample, of.mapped).area)
     np.testing.assert_array_equal(plain.mapped, np.bincount(mapped.ravel()))
