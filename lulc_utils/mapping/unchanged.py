@@ -74,6 +74,6 @@ def measure(backbone: Backbone, places: Mapping[str, Sequence[Scene]], *, seed: 
 
 def view(scenes: Sequence[Scene]) -> dict[str, np.ndarray]:
     """Pictures of one place in all YEARS, and where the infrared of the first and the last says different things."""
-    shown = {scene.source: np.moveaxis(scene.pixels, 0, -1) for scene in scenes}
+    shown = {scene.name: np.moveaxis(scene.pixels, 0, -1) for scene in scenes}
     moved = scenes[0].labels != scenes[-1].labels
     return shown | {"vegetation came or went": np.where(moved, 0, 255)[..., None].repeat(3, -1).astype(np.uint8)}

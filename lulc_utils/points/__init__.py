@@ -10,7 +10,17 @@ Choosing the points that stand for most others is the typical sampling of Hacohe
 """
 
 from lulc_utils.points.answers import read_points, write_points  # the table that a person fills in
-from lulc_utils.points.compare import EFFECTS, NUMBERS, WAYS, all_ways, compare, effects, with_intervals
+from lulc_utils.points.compare import (
+    EFFECTS,
+    NUMBERS,
+    PLACEMENTS,
+    USES,
+    WAYS,
+    all_ways,
+    compare,
+    effects,
+    with_intervals,
+)
 from lulc_utils.points.describe import BLOCK, describer, is_photo, labels_at, read_middle, rows_of, with_labels
 from lulc_utils.points.groups import Groups, group, mapper, name_groups, picture
 
@@ -19,6 +29,8 @@ __all__ = [
     "EFFECTS",
     "Groups",
     "NUMBERS",
+    "PLACEMENTS",
+    "USES",
     "WAYS",
     "all_ways",
     "compare",

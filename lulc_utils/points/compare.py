@@ -37,17 +37,17 @@ def place_points(how: str, groups: Groups, spots: np.ndarray, n: int, rng: np.ra
 
 def _grid(spots: np.ndarray, n: int, rng: np.random.Generator) -> np.ndarray:
     """n rows on a square grid with a random start: the nearest to its nodes; those missing at the edge are random."""
-    low, size = spots[:, 1:].min(0), np.ptp(spots[:, 1:], axis=0) + 1
-    images = int(spots[:, 0].max()) + 1
-    step = np.sqrt(images * size.prod() / n)
-    start = rng.random(2) * step
-    nodes = [np.arange(s, side, step).astype(int) + a for s, side, a in zip(start, size, low, strict=True)]
-    index = {tuple(spot): i for i, spot in enumerate(spots.tolist())}
-    on_grid = [index.get((i, r, c)) for i in range(images) for r in nodes[0] for c in nodes[1]]
-    rows = np.array([i for i in on_grid if i is not None], int)
-    rows = rng.permutation(rows)[:n]
-    others = rng.permutation(np.setdiff1d(np.arange(len(spots)), rows))
-    return np.concatenate([rows, others[: n - len(rows)]])
+    low, high = spots.min(0), spots.max(0)
+    images, *size = high - low + 1
+    step = np.sqrt(images * np.prod(size) / n)
+    nodes = [np.arange(start, side, step).astype(int) for start, side in zip(rng.random(2) * step, size, strict=True)]
+    row_at = np.full(high - low + 1, -1)
+    row_at[tuple((spots - low).T)] = np.arange(len(spots))
+    rows = row_at[:, nodes[0]][:, :, nodes[1]].ravel()
+    rows = rng.permutation(rows[rows >= 0])[:n]
+    missing = n - len(rows)
+    others = rng.choice(np.setdiff1d(np.arange(len(spots)), rows), missing, replace=False) if missing else []
+    return np.concatenate([rows, np.asarray(others, int)])
 
 
 def map_from(use: str, rows: torch.Tensor, groups: Groups, points: np.ndarray, labels: np.ndarray) -> np.ndarray:

@@ -10,7 +10,7 @@ from rasterio.crs import CRS
 from rasterio.transform import from_origin
 
 from lulc_utils import points, raster, simulate
-from lulc_utils.points import compare
+from lulc_utils.points.compare import FAR, PLACEMENTS, USES, map_from, place_points
 from lulc_utils.scene import UNLABELLED, LandCover, Scene
 
 REAL_MIRROR = os.environ.get("LULC_DATA_MIRROR", "")
@@ -91,7 +91,7 @@ def test_points_lie_where_their_way_says():
     rows, spots = points.rows_of([scene], standing)
     groups = points.group(rows, 4)
     rng = np.random.default_rng(0)
-    at = {how: compare.place_points(how, groups, spots, 4, rng) for how in compare.PLACEMENTS}
+    at = {how: place_points(how, groups, spots, 4, rng) for how in PLACEMENTS}
     assert all(len(set(rows.tolist())) == 4 for rows in at.values())
     assert sorted(groups.member[at["one per group"]]) == sorted(groups.member[at["middle"]]) == [0, 1, 2, 3]
     rows_, cols = spots[at["grid"]][:, 1:].T
@@ -101,7 +101,7 @@ def test_points_lie_where_their_way_says():
 def test_a_grid_of_an_awkward_number_is_filled_up_without_repeats():
     spots = points.rows_of([place(nodata_rows=3)], standing)[1]
     for n in (1, 5, 7, 48, 200):
-        at = compare.place_points("grid", None, spots, n, np.random.default_rng(n))
+        at = place_points("grid", None, spots, n, np.random.default_rng(n))
         assert len(at) == len(set(at.tolist())) == n and at.max() < len(spots)
 
 
@@ -111,15 +111,15 @@ def test_a_group_without_a_point_takes_the_name_of_the_most_similar_one():
     truth = points.labels_at(spots, [scene])
     groups = points.group(rows, 6)
     one_of_each = np.array([np.flatnonzero(truth == 0)[0], np.flatnonzero(truth == 1)[0]])
-    assert np.array_equal(compare.map_from("groups", rows, groups, one_of_each, truth[one_of_each]), truth)
-    assert (compare.map_from("classifier", rows, groups, one_of_each[:1], truth[:1]) == truth[0]).all()
+    assert np.array_equal(map_from("groups", rows, groups, one_of_each, truth[one_of_each]), truth)
+    assert (map_from("classifier", rows, groups, one_of_each[:1], truth[:1]) == truth[0]).all()
 
 
 def test_comparing_holds_one_choice_fixed_at_a_time():
     scores = {way: {4: [float(i), 2.0 * i]} for i, way in enumerate(points.WAYS)}
     effects = points.effects(scores)
-    random, middle = ({use: scores[f"{p} points, {use}"][4] for use in compare.USES} for p in ("random", "middle"))
-    gain = {use: np.subtract(middle[use], random[use]) for use in compare.USES}
+    random, middle = ({use: scores[f"{p} points, {use}"][4] for use in USES} for p in ("random", "middle"))
+    gain = {use: np.subtract(middle[use], random[use]) for use in USES}
     np.testing.assert_array_equal(effects["middles, not random; classifier"][4], gain["classifier"])
     np.testing.assert_array_equal(effects["interaction"][4], gain["groups"] - gain["classifier"])
     assert points.with_intervals(effects)["interaction"][4][0] == np.mean(gain["groups"] - gain["classifier"])
@@ -137,7 +137,7 @@ def test_distance_tells_bright_from_dark_where_angles_cannot():
     scene = place()
     gray = scene.labels * 2.0 + 1
     rows = torch.from_numpy(np.stack([gray.ravel(), gray.ravel()], 1)).float() + torch.rand(256, 2) * 0.01
-    far = torch.cat([rows, torch.full((256, 1), compare.FAR)], -1)
+    far = torch.cat([rows, torch.full((256, 1), FAR)], -1)
     groups = points.group(far, 2)
     assert len(set(zip(groups.member.tolist(), scene.labels.ravel().tolist(), strict=True))) == 2
 
