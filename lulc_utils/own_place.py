@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from lulc_utils import evaluate, mapping, places, plot, points, raster, simulate
+from lulc_utils import contrastive, evaluate, mapping, places, plot, points, raster, simulate
 from lulc_utils.evaluate import areas, surveys
 from lulc_utils.mapping import probes
 from lulc_utils.scene import UNLABELLED, LandCover, Scene
@@ -108,6 +109,12 @@ def miou_elsewhere(scenes: Sequence[Scene], *, seed: int = 0) -> list[float]:
     """mIoU of `learned_elsewhere` in each of these simulated scenes."""
     answers = (np.asarray(learned_elsewhere(s, seed=seed)(s.pixels)).argmax(0) for s in scenes)
     return [evaluate.miou(s.labels, a, len(s.classes)) for s, a in zip(scenes, answers, strict=True)]
+
+
+def of_ground_bands(patches: Sequence[Scene]) -> list[Scene]:
+    """The real patches with the ten bands of the simulated ones, without Ontario, which is all snow."""
+    bands = contrastive.GROUND_BANDS
+    return [replace(s, pixels=s.select(*bands), bands=bands) for s in patches if s.group != "Ontario"]
 
 
 def trial_places(seed: int = 0, size: int = 160) -> list[Scene]:
