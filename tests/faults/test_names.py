@@ -67,14 +67,10 @@ def pages(text):
 @given(TEXTS)
 @fuzz
 def figures(text):
-    figure, axes = plt.subplots(2, 3, figsize=(4, 3))
+    figure, axes = plt.subplots(1, 2, figsize=(3, 2))
     plot.legend(figure, named(text).classes)
-    plot.bars(axes[0, 0], {text: {text: 0.5}}, text, text)
-    plot.heat(axes[0, 1], plot.rgb(SCENE), FEATURES[..., 0], text)
-    charts.curves(axes[0, 2], {text: SPAN}, text, text)
-    charts.differences(axes[1, 0], {text: {text: SPAN[8]}})
-    charts.matrix(axes[1, 1], np.zeros((1, 1)), [text], [text], 1)
-    charts.transitions(axes[1, 2], np.ones((2, 2)), [text, text], 1)
+    plot.bars(axes[0], {text: {text: 0.5}}, text, text)
+    charts.curves(axes[1], {text: SPAN}, text, text)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph .* missing")
         warnings.filterwarnings("ignore", "Matplotlib currently does not support|constrained_layout not applied")
