@@ -13,8 +13,8 @@ from matplotlib.patches import ConnectionPatch
 
 from lulc_utils import style
 from lulc_utils.literal import as_label
-from lulc_utils.plot import COLORS, MARKERS
-from lulc_utils.scene import LandCover
+from lulc_utils.plot import COLORS, MARKERS, heat, mark_patch, patch_grid, rgb
+from lulc_utils.scene import LandCover, Scene
 from lulc_utils.tables import Interval
 
 
@@ -129,3 +129,37 @@ def lines(axis: Axes, x: Sequence[float], values: Mapping[str, Sequence[float]])
     """Values against x, a line with its own marker for each: `{name: [n]}`."""
     for i, (name, y) in enumerate(values.items()):
         axis.plot(x, y, color=COLORS[i], marker=MARKERS[i], markersize=4, label=as_label(name))
+
+
+def one_patch(
+    scene: Scene, at: tuple[int, int], attention: np.ndarray, feature: np.ndarray
+) -> tuple[Figure, np.ndarray]:
+    """What a transformer does with one patch: where it is, its pixels, what it attends to, and its feature.
+
+    at          row and column of the patch on the grid
+    attention   [h, w], how much the patch takes from every other
+    feature     [D]
+    """
+    attention, feature = np.asarray(attention), np.asarray(feature)
+    side, picture = scene.height // len(attention), rgb(scene)
+    ratios = {"gridspec_kw": {"width_ratios": [3, 3, 3, 1]}, "layout": "constrained"}
+    figure, axes = plt.subplots(1, 4, figsize=(style.WIDEST, 2.3), **ratios)
+    axes[0].imshow(picture)
+    patch_grid(axes[0], scene.height, scene.width, side)
+    mark_patch(axes[0], *at, side)
+    rows, cols = (slice(n * side, (n + 1) * side) for n in at)
+    axes[1].imshow(picture[rows, cols], interpolation="nearest")
+    heat(axes[2], picture, attention, "attention")
+    mark_patch(axes[2], *at, side)
+    largest = float(abs(feature).max())
+    axes[3].imshow(feature[:, None], aspect="auto", cmap="RdBu", vmin=-largest, vmax=largest)
+    titles = (
+        f"{attention.size} patches",
+        f"one patch, {side} x {side} pixels",
+        "where it looks",
+        f"{len(feature)} numbers",
+    )
+    for axis, title in zip(axes, titles, strict=True):
+        axis.set_title(title, fontsize=9)
+        axis.set_axis_off()
+    return figure, axes

@@ -37,7 +37,7 @@ def _is_text(value: object) -> bool:
 WHOLE = dict.fromkeys(
     "n_scenes scene_size trees n_train n_test n_patches crop_size mini_steps code_dim epochs n_seeds steps "
     "tuning_steps real_steps n_train_scenes n_test_scenes labels_per_class place_size window ground_size n_samples "
-    "n_points n_checks side".split(),
+    "n_points n_checks side draws real_every".split(),
     1,
 ) | {"seed": 0, "overlap": 0}
 OTHERS: dict[str, tuple[str, Callable[[object], bool]]] = {

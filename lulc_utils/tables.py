@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
+import numpy as np
 from IPython.display import display
 
 from lulc_utils.data import DataUnavailable
@@ -60,3 +61,23 @@ def data_or_notice(load: Callable[..., list], *arguments: object) -> list:
 def means(runs: Sequence[Mapping[str, float]]) -> dict[str, Interval]:
     """{measure: (mean, low, high)} over repeats {measure: value}, by Student's t."""
     return {measure: mean_interval([run[measure] for run in runs]) for measure in runs[0]}
+
+
+def columns(values: Mapping[str, Mapping[str, float]], first: str, caption: str) -> Table:
+    """Numbers {column: {row: value}} with their mean in the last row; `first` heads the first column."""
+    rows = [[row, *(float(of[row]) for of in values.values())] for row in next(iter(values.values()))]
+    mean = [float(np.nanmean([*of.values()])) for of in values.values()]
+    return Table([first, *values], [*rows, ["mean", *mean]], caption)
+
+
+def by_set(scores: Mapping[str, Mapping[str, Mapping[str, Interval]]], caption: str) -> Table:
+    """A row for every set and way of reading, {set: {way: {description: (value, low, high)}}}, without intervals."""
+    names = [*next(iter(next(iter(scores.values())).values()))]
+    rows = [[what, way, *(float(of[n][0]) for n in names)] for what, ways in scores.items() for way, of in ways.items()]
+    return Table(["set", "read by", *names], rows, caption)
+
+
+def shares(values: Mapping[str, Mapping[str, Interval]], first: str, caption: str) -> Table:
+    """A row for every way and description, {way: {description: (share, low, high)}}, with the interval."""
+    rows = [[way, name, *apart(interval)] for way, of in values.items() for name, interval in of.items()]
+    return Table(["read by", "features", first, "95 % interval"], rows, caption)

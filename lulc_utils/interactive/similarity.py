@@ -9,6 +9,7 @@ import numpy as np
 
 from lulc_utils.evaluate import patch_labels
 from lulc_utils.interactive.figure import (
+    LARGEST,
     Interactive,
     assemble,
     checked_patch,
@@ -76,7 +77,8 @@ def similarity_explorer(
         labels = patch_labels(np.stack([s.labels for s in scenes]), scene.height // rows)
         data["labels"] = numbers(labels.astype(np.uint8))
     name, grid = next(iter(grids.items()))
-    return assemble("similarity", data, _static(scenes, grid, name, start), caption)
+    largest = LARGEST if len(scenes) == 1 else 2 * LARGEST
+    return assemble("similarity", data, _static(scenes, grid, name, start), caption, largest=largest)
 
 
 def _grids(name: str, scenes: Sequence[Scene], features: Sequence[np.ndarray]) -> np.ndarray:

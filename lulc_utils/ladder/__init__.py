@@ -27,6 +27,7 @@ from lulc_utils.ladder.labels import COUNTS, alike, by_few_labels, few_labels, l
 from lulc_utils.ladder.reading import (
     by_site,
     described,
+    gain_rows,
     gains,
     measure,
     name_photographs,
@@ -66,6 +67,7 @@ __all__ = [
     "dubai",
     "few_labels",
     "five_crops",
+    "gain_rows",
     "gain_table",
     "gains",
     "in_places",

@@ -37,6 +37,12 @@ class Crops:
         """Class of most pixels of every patch, [N, h, w]."""
         return evaluate.patch_labels(self.labels, self.patch)
 
+    @cached_property
+    def statistics(self) -> tuple[np.ndarray, np.ndarray]:
+        """Mean and standard deviation of the features of all patches, [D] each; no label is needed for them."""
+        rows = self.features.flatten(0, 2)
+        return rows.mean(0).numpy(), rows.std(0, correction=0).numpy() + np.float32(1e-6)
+
     @property
     def n_classes(self) -> int:
         """Number of classes of the legend."""

@@ -83,9 +83,9 @@ def buildings(every: int = 1) -> Task:
     return Task("buildings", [Fold(kampala, in_places(nairobi)), Fold(nairobi, in_places(kampala))])
 
 
-def photographs(every: int = 1, bank: Sequence[int] = BANK, asked: Sequence[int] = ASKED) -> Fold:
+def photographs(every: int = 1) -> Fold:
     """UC Merced: photographs of 21 kinds to compare with, and others to name; the group is the kind."""
-    return Fold(*([s.middle(SIDE) for s in data.uc_merced(numbers[::every])] for numbers in (bank, asked)))
+    return Fold(*([s.middle(SIDE) for s in data.uc_merced(numbers[::every])] for numbers in (BANK, ASKED)))
 
 
 def real_sets(every: int = 1) -> list[Task | Fold]:

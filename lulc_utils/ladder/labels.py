@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+import torch
 from sklearn.linear_model import LogisticRegression
 
 from lulc_utils import evaluate
@@ -30,11 +32,16 @@ def by_few_labels(train: Crops, test: Crops, rows: np.ndarray) -> np.ndarray:
     Features are standardized by all training patches, which needs no label (seven rows would not do for that), and
     divided by the square root of their number, so that six numbers and 192 are held back alike.
     """
-    x, asked = as_rows(train.features), as_rows(test.features)
-    mean, spread = x.mean(0), (x.std(0) + 1e-6) * np.sqrt(x.shape[1])
+    mean, spread = train.statistics
+    spread = spread * np.sqrt(len(mean))
+    x = train.features.reshape(-1, len(mean))[torch.from_numpy(rows)].numpy()
     probe = LogisticRegression(C=STRENGTH, max_iter=300, tol=1e-3)
-    probe.fit((x[rows] - mean) / spread, train.patch_labels.ravel()[rows])
-    return probe.predict((asked - mean) / spread).reshape(test.patch_labels.shape).astype(np.uint8)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "The number of unique classes")  # one label of each is what is asked for
+        probe.fit((x - mean) / spread, train.patch_labels.ravel()[rows])
+    probe.coef_ = probe.coef_ / spread  # from here on it takes features as they are
+    probe.intercept_ = probe.intercept_ - probe.coef_ @ mean
+    return probe.predict(as_rows(test.features)).reshape(test.patch_labels.shape).astype(np.uint8)
 
 
 def label_curve(

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import torch
+from sklearn.pipeline import Pipeline
 
 from lulc_utils import cluster, evaluate
 from lulc_utils.evaluate import mean_interval
@@ -23,17 +24,31 @@ Tables = dict[str, dict[str, np.ndarray]]  # {way: {description: confusion of ev
 def read_features(x: torch.Tensor, y: np.ndarray, asked: torch.Tensor, n: int, seed: int = 0) -> dict[str, np.ndarray]:
     """Classes of the patches [N, h, w, D] in three ways, {way: [N, h, w]}, from features [M, D] and classes [M].
 
-    k-means groups by cosine, in as many groups as there are classes, each the name of one; where there are only two
-    classes, in eight groups, each with the name of most of its members.
+    k-means makes as many groups as there are classes, each the name of one; where there are only two classes, eight
+    groups, each with the name of most of its members. See `named_groups`.
     """
-    k = n if n > 2 else 8
-    groups = cluster.kmeans(x, k, seed, normalize=True)
-    names = cluster.names(y, evaluate.predict(groups, x), n, k, many=k > n)
+    groups, names = named_groups(x, y, n, seed)
     return {
         "k-means": evaluate.apply_match(evaluate.predict(groups, asked), names),
         "k-NN": evaluate.knn_predict(x, y, asked, n_classes=n),
         "linear probe": evaluate.predict(evaluate.linear_probe(x, y, seed=seed), asked),
     }
+
+
+def named_groups(x: torch.Tensor, y: np.ndarray, n: int, seed: int = 0) -> tuple[Pipeline, np.ndarray]:
+    """k-means on features [M, D] and the class of every group; features as they are or of length one, what is better.
+
+    Which of the two is better depends on the description and on the ground, so each description gets the scaling that
+    agrees more with the classes [M] of the patches that it was made of.
+    """
+    k, found = (n if n > 2 else 8), []
+    for normalize in (False, True):
+        groups = cluster.kmeans(x, k, seed, normalize=normalize)
+        members = evaluate.predict(groups, x)
+        names = cluster.names(y, members, n, k, many=k > n)
+        found.append((evaluate.miou(y, evaluate.apply_match(members, names), n), groups, names))
+    _, groups, names = max(found, key=lambda one: one[0])
+    return groups, names
 
 
 def described(task: Task, describe: Describe) -> dict[str, list[tuple[Crops, Crops]]]:
@@ -101,6 +116,17 @@ def measure(tasks: Sequence[Task], describe: Describe, mine: str, *, samples: in
                 sites.setdefault(way, {}).setdefault(name, {}).update(values)
         curves[task.name] = {name: label_curve(of, COUNTS, draws, seed) for name, of in pairs.items()}
     return {"scores": scores, "sites": sites, "gains": gains(sites, mine), "curves": curves}
+
+
+def gain_rows(
+    of: Mapping[str, Mapping[str, float]], mean: Mapping[str, Interval], mine: str
+) -> dict[str, dict[str, Interval]]:
+    """Differences for a chart, {rival: {site: difference, ..., "all": interval}}, of one way of reading."""
+    rows = {}
+    for rival, interval in mean.items():
+        each = {site: of[mine][site] - value for site, value in of[rival].items()}
+        rows[f"above {rival}"] = {site: (gain, gain, gain) for site, gain in each.items()} | {"all": interval}
+    return rows
 
 
 def of_photographs(features: torch.Tensor) -> np.ndarray:

@@ -66,6 +66,22 @@ def test_packed_features_have_the_cosines_of_the_exact_ones(scene, features):
     assert kind["error"] == pytest.approx(error.max())
 
 
+def test_other_scenes_are_packed_together_with_the_first(scene, features):
+    second, described = simulate.aerial(4, 128), {"net": features[::-1]}
+    figure = interactive.similarity_explorer(scene, {"net": features}, caption=CAPTION, others=[(second, described)])
+    data = data_of(figure)
+    values = decoded(data["kinds"][0]["values"], np.int8).reshape(512, data["kinds"][0]["dim"])
+    both = np.concatenate([features, features[::-1]])
+    error = abs(similarity.cosines(values, np.array(data["kinds"][0]["scale"])) - exact_cosines(both))
+    assert error.max() <= similarity.TOLERANCE and len(data["pictures"]) == 2
+    assert len(decoded(data["labels"], np.uint8)) == 512
+    assert len(BeautifulSoup(figure.html, "html.parser").select(".lulc-static img")) == 3
+    with pytest.raises(ValueError, match="All scenes must have the same size"):
+        interactive.similarity_explorer(
+            scene, {"net": features}, caption=CAPTION, others=[(simulate.aerial(4, 64), described)]
+        )
+
+
 def test_features_that_do_not_pack_are_refused():
     with pytest.raises(ValueError, match="cannot be packed into 96 numbers per patch"):
         similarity.pack(np.random.default_rng(0).normal(size=(500, 300)))

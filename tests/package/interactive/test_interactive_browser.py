@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from lulc_utils import interactive, simulate
+from lulc_utils.evaluate import patch_labels
 from lulc_utils.interactive import seasons, similarity
 
 HTML = Path(__file__).resolve().parents[3] / "_build" / "html"
@@ -98,6 +99,24 @@ def test_explorer_counts_the_class_of_the_most_similar_patches(show, scene):
     page = show(interactive.similarity_explorer(scene, features, caption=CAPTION))
     name = scene.class_names[label]
     assert f"({name})" in told(page) and f"Of the 20 most similar patches, 20 are {name} too." in told(page)
+
+
+def test_explorer_counts_in_the_other_scenes_only(show, scene):
+    other = simulate.aerial(4, 128)
+    noise = 0.001 * np.random.default_rng(0).normal(size=(2, 16, 16, 7))
+    truth = [np.eye(7)[patch_labels(s.labels, 8)] for s in (scene, other)]
+    common = int(np.bincount(patch_labels(other.labels, 8).ravel()).argmax())
+    row, col = np.argwhere(patch_labels(scene.labels, 8) == common)[0]
+    features = [{"net": t + n} for t, n in zip(truth, noise, strict=True)]
+    page = show(
+        interactive.similarity_explorer(
+            scene, features[0], caption=CAPTION, patch=(row, col), others=[(other, features[1])]
+        )
+    )
+    name = scene.class_names[common]
+    assert f"Of the 20 most similar patches of the other scenes, 20 are {name} too." in told(page)
+    assert "of scene 2 (cosine 1.00)" in told(page)
+    assert page.locator("canvas").count() == 3 and painted(page, 2) != painted(page, 1)
 
 
 def test_swipe_line_moves_by_keyboard_and_pointer_and_says_what_it_crosses(show, scene):
