@@ -46,7 +46,8 @@ def test_no_error_reached_the_page(page):
 def test_every_picture_has_alt_text_and_a_caption(page):
     for image in article(page).find_all("img"):
         assert len(image.get("alt", "")) > 10, image.get("src")
-        caption = (image.find_parent("figure") or image).find("figcaption")
+        around = image.find_parents("figure") or [image]  # the outermost has the caption
+        caption = around[-1].find("figcaption")
         assert caption and len(caption.get_text()) > 40, f"{image.get('src')} has no caption"
 
 
