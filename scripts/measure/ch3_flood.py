@@ -1,11 +1,12 @@
 """Chapter 3 on real imagery: unlabelled patches, then few labels of flood-hls, split by group, two tasks.
 
-    python scripts/measure/ch3_flood.py run [--device cuda]    continues where it stopped; 80 cells
+    python scripts/measure/ch3_flood.py run [--device cuda]    continues where it stopped
     python scripts/measure/ch3_flood.py collect                writes book/measured/contrastive_flood.json
 
 A draw holds a third of the groups of patches back, pre-trains on the images of the others (with those of satclip and
 terramesh, averaged to 30 m), and labels some points or whole patches of theirs. Tasks: seven classes of ESA WorldCover,
 and water drawn by hand. Galileo, frozen, is told that pixels are 30 m wide; places and months are not known.
+80 cells take about two minutes each on one core; `run` can be stopped at any time.
 """
 
 from __future__ import annotations

@@ -1,9 +1,10 @@
 """Chapter 3's main grid: one hazy date of a ground, labels as scattered points, both starts trained until they stop.
 
-    python scripts/measure/ch3_space.py run [--device cuda]    continues where it stopped; about 160 cells
+    python scripts/measure/ch3_space.py run [--device cuda]    continues where it stopped
     python scripts/measure/ch3_space.py collect                writes book/measured/contrastive_space.json
 
-A cell is one region, one seed and one number of points. Seeds come first, so that any part of the grid is a smaller
+160 cells take two minutes each on one core, and 240 at the side one minute each; `run` can be stopped at any time, and
+one process at a time may run. A cell is one region, one seed and one number of points. Seeds come first, so that any part of the grid is a smaller
 grid; what happens at the side (other regions, one date, other heads) comes last. Nothing is chosen with test grounds.
 """
 
