@@ -3,9 +3,10 @@
     python scripts/measure/ch3_space.py run [--device cuda]    continues where it stopped
     python scripts/measure/ch3_space.py collect                writes book/measured/contrastive_space.json
 
-160 cells take two minutes each on one core, and 240 at the side one minute each; `run` can be stopped at any time, and
-one process at a time may run. A cell is one region, one seed and one number of points. Seeds come first, so that any part of the grid is a smaller
-grid; what happens at the side (other regions, one date, other heads) comes last. Nothing is chosen with test grounds.
+160 cells take two minutes each on one core, 240 at the side one minute each; one process at a time may run, and it can
+be stopped at any moment. A cell is one region, one seed and one number of points. Seeds come first, so that any part of
+the grid is a smaller grid; what happens at the side (other regions, one date, other heads) comes last. Nothing is chosen
+with a cell's own test grounds.
 """
 
 from __future__ import annotations
