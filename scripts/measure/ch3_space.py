@@ -5,8 +5,8 @@
 
 160 cells take two minutes each on one core, 240 at the side one minute each; one process at a time may run, and it can
 be stopped at any moment. A cell is one region, one seed and one number of points. Seeds come first, so that any part of
-the grid is a smaller grid; what happens at the side (other regions, one date, other heads) comes last. Nothing is chosen
-with a cell's own test grounds.
+the grid is a smaller grid; what happens at the side (other regions, one date, other heads) comes last. Nothing is
+chosen with a cell's own test grounds.
 """
 
 from __future__ import annotations
