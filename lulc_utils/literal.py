@@ -37,6 +37,12 @@ def as_label(text: object) -> str:
     return plain(text, keep="\n").replace("$", r"\$")
 
 
+def as_cell(text: object) -> str:
+    """Text for a cell of a CSV table: a spreadsheet would compute what begins like a formula."""
+    text = plain(text)
+    return f"'{text}" if text.startswith(("=", "+", "-", "@")) else text
+
+
 def as_json(data: object) -> str:
     """JSON for a `<script>`: nothing in it can end the element or begin a comment. ValueError for NaN or infinity."""
     packed = json.dumps(data, allow_nan=False, separators=(",", ":"))

@@ -2,9 +2,9 @@
 
 A percentile bootstrap over a handful of tiles is far too narrow. Of its nominal 95 % intervals for the mIoU of many
 satellite maps, 42 % hold it with two tiles and 83 % with five; of those below 94 to 97 %. On tiles of only two kinds
-also these hold it less often, 66 %, 81 % and 89 % with three, five and twelve tiles: few draws may miss a kind. The score of all tiles
-together is no mean, so its spread is found by leaving out one tile after the other (the jackknife; Efron and Stein
-1981).
+also these hold it less often, 66 %, 81 % and 89 % with three, five and twelve tiles: few draws may miss a kind. The
+score of all tiles together is no mean, so its spread is found by leaving out one tile after the other (the jackknife;
+Efron and Stein 1981).
 """
 
 from __future__ import annotations

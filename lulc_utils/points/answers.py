@@ -12,6 +12,7 @@ from matplotlib.colors import to_hex
 from rasterio.warp import transform as reproject
 
 from lulc_utils import files
+from lulc_utils.literal import as_cell
 from lulc_utils.scene import UNLABELLED, LandCover, Scene
 
 
@@ -24,7 +25,7 @@ def write_points(path: str | Path, spots: np.ndarray, scenes: Sequence[Scene], i
         writer = csv.writer(table)
         writer.writerow(["point", "image", "longitude", "latitude", "class"])
         for k, (number, row, col) in enumerate(spots):
-            writer.writerow([k, images[number], *_lonlat(scenes[number], row, col), ""])
+            writer.writerow([k, as_cell(images[number]), *_lonlat(scenes[number], row, col), ""])
     return Path(path)
 
 
@@ -32,13 +33,18 @@ def read_points(path: str | Path, n: int) -> tuple[np.ndarray, tuple[LandCover, 
     """(class of every point [n] uint8, classes) of a filled-in table; an empty `class` is UNLABELLED.
 
     ValueError unless the table has the points 0 to n - 1, each once, and the columns of `write_points`.
+    FileNotFoundError or PermissionError when it cannot be read.
     """
-    with open(path, newline="", encoding="utf-8-sig") as table:
-        lines = list(csv.DictReader(table))
+    files.check_readable(path, "table")
+    try:
+        with open(path, newline="", encoding="utf-8-sig") as table:
+            lines = list(csv.DictReader(table))
+    except (UnicodeDecodeError, csv.Error):
+        raise ValueError(f"{path} is no table of text; save it as CSV in UTF-8.") from None
     if not lines or not {"point", "class"} <= set(lines[0]):
         raise ValueError(f"{path} must be a table with the columns point and class, separated by commas.")
     words = [(line["class"] or "").strip() for line in lines]
-    if sorted(line["point"] for line in lines) != sorted(map(str, range(n))):
+    if sorted(line["point"] or "" for line in lines) != sorted(map(str, range(n))):
         raise ValueError(f"{path} must have the points 0 to {n - 1}, each once.")
     of_point = {int(line["point"]): word for line, word in zip(lines, words, strict=True)}
     legend = sorted(set(words) - {""})

@@ -1,5 +1,6 @@
 """Chapter 6's method on places small enough to count by hand."""
 
+import csv
 import dataclasses
 import os
 
@@ -163,3 +164,26 @@ def test_galileo_describes_patches_of_two_pixels_and_is_told_the_month(monkeypat
     groups = points.group(known, 24)
     right = (truth[groups.middles][groups.member] == truth).mean()
     assert right > np.bincount(truth).max() / len(truth) + 0.1, "24 named groups say more than one class"
+
+
+def test_a_table_of_points_that_cannot_be_read_is_refused_in_one_sentence(tmp_path):
+    with pytest.raises(FileNotFoundError, match="There is no table .*none.csv"):
+        points.read_points(tmp_path / "none.csv", 1)
+    (tmp_path / "p.csv").write_bytes("class,point\nWald \xfc,0\n".encode("latin1"))
+    with pytest.raises(ValueError, match="is no table of text; save it as CSV in UTF-8"):
+        points.read_points(tmp_path / "p.csv", 1)
+    (tmp_path / "p.csv").write_text("class,point\nwood\n")
+    with pytest.raises(ValueError, match="must have the points 0 to 0, each once"):
+        points.read_points(tmp_path / "p.csv", 1)
+    if hasattr(os, "mkfifo"):
+        os.mkfifo(tmp_path / "pipe.csv")
+        with pytest.raises(ValueError, match="pipe.csv is a pipe, not a table"):
+            points.read_points(tmp_path / "pipe.csv", 1)
+
+
+def test_a_spreadsheet_computes_nothing_of_a_name(tmp_path):
+    names = ["=1+1.tif", "@x.tif", "plain.tif", "\t=2.tif"]
+    spots = np.arange(4)[:, None] * [1, 0, 0]
+    path = points.write_points(tmp_path / "p.csv", spots, [place()] * 4, names)
+    cells = [row["image"] for row in csv.DictReader(path.open(newline="", encoding="utf8"))]
+    assert cells == ["'=1+1.tif", "'@x.tif", "plain.tif", "\\t=2.tif"]
