@@ -6,7 +6,7 @@ import shutil
 import numpy as np
 import pytest
 
-from lulc_utils import own_place, raster, simulate
+from lulc_utils import own_place, points, raster, simulate
 from lulc_utils.scene import UNLABELLED
 
 
@@ -48,3 +48,11 @@ def test_a_patch_is_mapped_from_points_that_its_own_labels_name(tmp_path):
     answer, agreed = own_place.mapped_patch(scene, 24, tmp_path)
     right = (answer == scene.labels)[scene.labels != UNLABELLED].mean()
     assert agreed["accuracy"] == pytest.approx(right) and right > 0.5 and 0 < agreed["miou"] < 1
+
+
+def test_maps_of_all_pixels_score_as_the_comparison_does():
+    scene = simulate.satellite(4, size=64)
+    scores = own_place.middle_maps([scene], "reflectance", starts=1)
+    compared = points.compare([scene], placements=("middle",), draws=1)["middle points, groups"]
+    assert scores.keys() == compared.keys()
+    np.testing.assert_allclose([*scores.values()], [*compared.values()], atol=0.01)
