@@ -1,21 +1,26 @@
-"""The picture with which the book opens: ground seen from the air, and a map of it that no label helped to make."""
+"""What the book opens with: a map that no label helped to make, and a chart of what a handful of labels is worth."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
+import matplotlib.pyplot as plt
 import numpy as np
 import torch
 from matplotlib.colors import hsv_to_rgb, rgb_to_hsv, to_hex
 from torch.nn import functional as F
 
-from lulc_utils import backbone, cluster, crf, data, simulate
+from lulc_utils import backbone, charts, cluster, crf, data, ladder, simulate
 from lulc_utils.interactive import Interactive, swipe
-from lulc_utils.scene import LandCover, Scene
+from lulc_utils.ladder import COUNTS
+from lulc_utils.scene import LandCover, Scene, pixels_of
+from lulc_utils.tables import Interval
 
 PLACE = ("bishop", "bishop 4 2020")  # a city that the embedded backbone was not trained on, and a place in it
 GROUPS, ZOOM, SIMULATED = 6, 2, (2, 256)  # the last: seed and side of the scene that is shown where data is missing
 STRONGER = np.array([1, 2.2, 1.35])  # a group is drawn in its mean color with more saturation and light
+LEARN_FROM, SCORE_ON, SIDE = range(16), range(1000, 1012), 224  # simulated scenes of the chart, and their side
 SHARP, NEAR = 0.1, {"appearance": (20.0, 8.0, 4.0)}  # temperature of the votes; pixels and grey levels of the CRF
 
 
@@ -54,6 +59,29 @@ def colors(image: np.ndarray, labels: np.ndarray) -> list[str]:
     """A color for each group of pixels, as "#rrggbb": its mean color in the image [3, rows, cols], made stronger."""
     mean = [image[:, labels == group].mean(1) / 255 for group in range(labels.max() + 1)]
     return [to_hex(hsv_to_rgb((rgb_to_hsv(color) * STRONGER).clip(0, 1))) for color in mean]
+
+
+def few_labels(counts: Sequence[int] = COUNTS, draws: int = 3) -> dict[str, dict[int, Interval]]:
+    """{description: {labels of each class: mIoU with its interval}} on simulated scenes, of colour and backbone."""
+    sides = [[simulate.aerial(seed, SIDE + 32).middle(SIDE) for seed in seeds] for seeds in (LEARN_FROM, SCORE_ON)]
+    vit = backbone.load("embedded")
+    describers = {
+        "raw colour": lambda images: backbone.raw_color(images, 8),
+        "embedded backbone": lambda images: backbone.patch_features(vit, images),
+    }
+    return {
+        name: ladder.label_curve([tuple(ladder.Crops(s, describe(pixels_of(s))) for s in sides)], counts, draws)
+        for name, describe in describers.items()
+    }
+
+
+def label_chart() -> None:
+    """Draw `few_labels`: what a handful of labels is worth, as colour and as features."""
+    _, axis = plt.subplots(figsize=(6, 3), layout="constrained")
+    charts.bands(axis, few_labels())
+    axis.set(xlabel="labelled patches of each class", ylabel="mIoU on other scenes", ylim=(0, None))
+    axis.legend(loc="upper left")
+    plt.show()
 
 
 def figure() -> Interactive:

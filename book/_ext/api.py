@@ -128,6 +128,19 @@ def _options(lines: list[str]) -> nodes.definition_list | None:
     return options
 
 
+def summary(module: str, things: list[tuple[str, object]]) -> nodes.definition_list:
+    """The functions and classes of a module, each with the first sentence of its description and a link to the rest."""
+    items = nodes.definition_list(classes=["api-summary"])
+    for name, thing in things:
+        first = re.split(r"(?<=[.;:])\s", " ".join((thing.__doc__ or "").split()), maxsplit=1)[0]
+        link = nodes.reference(
+            "", "", nodes.literal(name, name), internal=True, refid=nodes.make_id(f"api {module} {name}")
+        )
+        term = nodes.term("", "", link)
+        items += nodes.definition_list_item("", term, nodes.definition("", nodes.paragraph("", "", *words(first))))
+    return items
+
+
 class ApiReference(SphinxDirective):
     """The whole reference as sections: module, function."""
 
@@ -141,7 +154,9 @@ class ApiReference(SphinxDirective):
         module = importlib.import_module(f"lulc_utils.{name}")
         section = self.section(f"lulc_utils.{name}", nodes.make_id(f"api {name}"))
         section += described(module.__doc__)
-        for title, thing in public(module):
+        if things := public(module):
+            section += summary(name, things)
+        for title, thing in things:
             section += self.entry(name, title, thing)
         return section
 

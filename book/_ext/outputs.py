@@ -2,6 +2,7 @@
 
 - A figure comes with twice the pixels of an ordinary screen (lulc_utils.style). A heavy picture of a scene becomes a
   WebP of a quarter of the bytes; charts and small class maps stay as they are.
+- The cells that every chapter begins with are folded, so that its first picture comes soon.
 - An interactive figure brings its caption along; here it becomes a numbered caption like that of every other figure.
 """
 
@@ -31,6 +32,17 @@ def packed(app, doctree):
             node["uri"] = str(Path(node["uri"]).with_suffix(".webp"))
 
 
+def folded(app, doctree):
+    """Fold what is in every chapter for the machine alone: the cell that installs the package, and the parameters."""
+    for node in doctree.findall(nodes.container):
+        if node.get("nb_element") == "cell_code" and not node.get("hide_mode"):
+            code = node.astext().lstrip()
+            if code.startswith("try:\n    import lulc_utils") or "tag_parameters" in node["classes"]:
+                what = "parameters" if "tag_parameters" in node["classes"] else "installation"
+                node["hide_mode"] = "input"
+                node["prompt_show"], node["prompt_hide"] = f"Show the {what}", f"Hide the {what}"
+
+
 def numbered(app, doctree):
     """Make a numbered figure of every interactive one, with the caption that it brings along."""
     shown = [n for n in doctree.findall(nodes.raw) if n.astext().startswith('<figure class="lulc-figure"')]
@@ -47,5 +59,6 @@ def numbered(app, doctree):
 def setup(app):
     """Register with Sphinx, before it collects the pictures and counts the figures (priority 500)."""
     app.connect("doctree-read", packed, priority=100)
+    app.connect("doctree-read", folded, priority=100)
     app.connect("doctree-read", numbered, priority=100)
     return {"parallel_read_safe": True}

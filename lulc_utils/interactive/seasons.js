@@ -4,7 +4,7 @@ function seasons(live, data) {
   const value = (l, d, k, c) => data.step * values[((l * days.length + d) * lines.length + k) * CHANNELS + c];
   const degrees = (l) => `${Math.abs(latitudes[l])}° ${latitudes[l] < 0 ? "south" : "north"}`;
   const text = result(), row = element("div", { class: "lulc-row" });
-  const part = () => row.appendChild(element("div", { class: "lulc-part" }));
+  const part = () => row.appendChild(element("div", { class: "lulc-part", style: "flex-basis: 17em" }));  // a phone: below each other
   const [spectra, greenness] = [part(), part()];
   const slide = (name, count, at, words) => slider(name, { min: 0, max: count - 1, step: 1, value: at }, words, update);
   const latitude = slide("Latitude", latitudes.length, data.start[0], degrees);

@@ -45,3 +45,14 @@ def test_the_caption_of_an_interactive_figure_becomes_that_of_a_numbered_one():
     assert figure["ids"] and figure.next_node(nodes.caption).astext() == "Fast & small"
     raw = figure.next_node(nodes.raw)
     assert "figcaption" not in raw.astext() and raw["classes"] == ["output", "text_html"]
+
+
+def test_the_cells_that_every_chapter_begins_with_are_folded():
+    document = new_document("page")
+    sources = {"try:\n    import lulc_utils": [], "seed = 0": ["cell", "tag_parameters"], "import numpy": ["cell"]}
+    for source, classes in sources.items():
+        cell = nodes.container(nb_element="cell_code", classes=classes)
+        cell += nodes.literal_block(source, source)
+        document += cell
+    outputs.folded(None, document)
+    assert [cell.get("prompt_show") for cell in document] == ["Show the installation", "Show the parameters", None]

@@ -1,0 +1,74 @@
+"""Sphinx extension: words of the glossary lead to it where a page first uses them, and numbers keep their units.
+
+- The first time that a paragraph of a page uses a word of the glossary, the word becomes a link to its entry.
+- Between a number and its unit, or between the groups of a large number, a line is never broken.
+"""
+
+import re
+from pathlib import Path
+
+from docutils import nodes
+from sphinx import addnodes
+
+GLOSSARY = Path(__file__).resolve().parents[1] / "glossary.md"
+WITHOUT = {"book/glossary", "book/api", "book/references"}  # pages that explain or list words themselves
+# words that mostly mean something else in plain English
+PLAIN = {"point", "view", "head", "code", "shift", "transfer", "window", "overlap", "seed", "student", "teacher"}
+NOWHERE = (nodes.title, nodes.caption, nodes.table, nodes.reference, nodes.literal, nodes.literal_block, nodes.math)
+TIED = re.compile(r"(?<=\d) (?=(?:%|\d{3}\b|[kMG]B\b|px\b|k?m\b|cm\b|ha\b|kB/s|MB/s))")
+
+
+def terms() -> dict[str, str]:
+    """{a word as a text uses it, in small letters: the term of the glossary that explains it}."""
+    listed = GLOSSARY.read_text(encoding="utf8").split("```{glossary}")[1].split("```")[0]
+    known = {re.sub(r" \(.*\)", "", term).lower(): term for term in re.findall(r"^(\S.*)$", listed, re.M)}
+    return {word: term for word, term in known.items() if word not in PLAIN}
+
+
+def tie(app, doctree):
+    """Put spaces that do not break between numbers and their units."""
+    for text in list(doctree.findall(nodes.Text)):
+        if not isinstance(text.parent, nodes.literal | nodes.literal_block | nodes.math | nodes.math_block | nodes.raw):
+            tied = TIED.sub("\u00a0", text)
+            if tied != text:
+                text.parent.replace(text, nodes.Text(tied))
+
+
+def link(app, doctree):
+    """Make links of the words of the glossary where a page first uses them."""
+    if app.env.docname in WITHOUT:
+        return
+    left = terms()
+    word = re.compile(rf"\b({'|'.join(map(re.escape, sorted(left, key=len, reverse=True)))})(?=s?\b)", re.I)
+    for text in list(doctree.findall(nodes.Text)):
+        if isinstance(text.parent, nodes.paragraph | nodes.strong) and not inside(text):
+            _link(text, word, left, app.env.docname)
+
+
+def inside(node: nodes.Node) -> bool:
+    """Whether something around a node forbids links."""
+    while node := node.parent:
+        if isinstance(node, NOWHERE):
+            return True
+    return False
+
+
+def _link(text: nodes.Text, word: re.Pattern, left: dict[str, str], page: str) -> None:
+    pieces, at = [], 0
+    for found in word.finditer(text):
+        term = left.pop(found[0].lower(), None)
+        if term:
+            shown = nodes.inline("", found[0], classes=["std", "std-term"])
+            to = {"refdomain": "std", "reftype": "term", "reftarget": term, "refexplicit": True, "refwarn": True}
+            pieces += [nodes.Text(text[at : found.start()]), addnodes.pending_xref("", shown, refdoc=page, **to)]
+            at = found.end()
+    if pieces:
+        index = text.parent.index(text)
+        text.parent[index : index + 1] = [*pieces, nodes.Text(text[at:])]
+
+
+def setup(app):
+    """Register with Sphinx: before it collects titles and references (priority 500)."""
+    app.connect("doctree-read", tie, priority=200)
+    app.connect("doctree-read", link, priority=210)
+    return {"parallel_read_safe": True}
