@@ -132,7 +132,7 @@ def summary(module: str, things: list[tuple[str, object]]) -> nodes.definition_l
     """The functions and classes of a module, each with the first sentence of its description and a link to the rest."""
     items = nodes.definition_list(classes=["api-summary"])
     for name, thing in things:
-        first = re.split(r"(?<=[.;:])\s", " ".join((thing.__doc__ or "").split()), maxsplit=1)[0]
+        first = re.split(r"[.;:]\s", " ".join((thing.__doc__ or "").split()) + " ", maxsplit=1)[0] + "."
         link = nodes.reference(
             "", "", nodes.literal(name, name), internal=True, refid=nodes.make_id(f"api {module} {name}")
         )

@@ -39,7 +39,7 @@ def link(app, doctree):
     if app.env.docname in WITHOUT:
         return
     left = terms()
-    word = re.compile(rf"\b({'|'.join(map(re.escape, sorted(left, key=len, reverse=True)))})(?=s?\b)", re.I)
+    word = re.compile(rf"\b({'|'.join(map(re.escape, sorted(left, key=len, reverse=True)))})s?\b", re.I)
     for text in list(doctree.findall(nodes.Text)):
         if isinstance(text.parent, nodes.paragraph | nodes.strong) and not inside(text):
             _link(text, word, left, app.env.docname)
@@ -56,7 +56,7 @@ def inside(node: nodes.Node) -> bool:
 def _link(text: nodes.Text, word: re.Pattern, left: dict[str, str], page: str) -> None:
     pieces, at = [], 0
     for found in word.finditer(text):
-        term = left.pop(found[0].lower(), None)
+        term = left.pop(found[1].lower(), None)
         if term:
             shown = nodes.inline("", found[0], classes=["std", "std-term"])
             to = {"refdomain": "std", "reftype": "term", "reftarget": term, "refexplicit": True, "refwarn": True}
