@@ -163,3 +163,32 @@ def one_patch(
         axis.set_title(title, fontsize=9)
         axis.set_axis_off()
     return figure, axes
+
+
+def ladders(panels: Mapping[str, Mapping[str, Interval]], base: str) -> Figure:
+    """Scores with their intervals from top to bottom, `{where: {rung: interval}}`, a panel for each `where`.
+
+    base   the rung whose score is drawn as a line: the plain alternative. A rung that a panel lacks stays empty there
+    """
+    rungs = list(dict.fromkeys(rung for of in panels.values() for rung in of))
+    size = {"figsize": (7, 0.8 + 0.28 * len(rungs)), "sharey": True, "layout": "constrained"}
+    figure, axes = plt.subplots(1, len(panels), squeeze=False, **size)
+    marks = {"fmt": MARKERS[0], "color": COLORS[0], "capsize": 3, "linestyle": "none"}
+    for axis, (where, of) in zip(axes[0], panels.items(), strict=True):
+        value, low, high = np.array([of.get(rung, [np.nan] * 3) for rung in rungs]).T
+        axis.errorbar(value, range(len(rungs)), xerr=[value - low, high - value], **marks)
+        axis.axvline(of[base][0], color=COLORS[1], linewidth=1, linestyle="--")
+        axis.set(title=as_label(where), xlabel="accuracy")
+    axes[0, 0].set_yticks(range(len(rungs)), [*map(as_label, rungs)])
+    axes[0, 0].invert_yaxis()
+    return figure
+
+
+def curve_panels(panels: Mapping[str, Mapping[str, Mapping[str, Interval]]], xlabel: str) -> Figure:
+    """`curves` side by side, `{where: {way: {number: interval}}}`."""
+    figure, axes = plt.subplots(1, len(panels), figsize=(7, 2.9), sharey=True, layout="constrained")
+    for axis, (where, lines) in zip(axes, panels.items(), strict=True):
+        curves(axis, lines, where, xlabel)
+    axes[0].set_ylabel("accuracy")
+    axes[0].legend(fontsize=9)
+    return figure

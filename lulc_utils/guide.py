@@ -92,12 +92,10 @@ def _networks() -> Iterator[Choice]:
 
 def _metadata() -> Iterator[Choice]:
     chapter = "pseudo_label_grid"
-    labels = results.measured(chapter, "labels")
-    for n in ("1", "16", "64"):
-        if f"{n}, image only" in labels:
-            ways = ("metadata teacher", "image only")
-            both = [(way, labels[f"{n}, {way}"]["inside"]) for way in ways]
-            yield Choice(3 * int(n), f"{n} per class, unlabelled rows", "accuracy", False, *both, chapter)
+    ways = {"student": "pseudo-labels, teacher told the place", "image only": "pseudo-labels"}
+    for n, of in results.measured(chapter, "labels").items():
+        both = [(words, of[way]["inside"]) for way, words in ways.items()]
+        yield Choice(3 * int(n), f"{n} per class, unlabelled rows", "accuracy", False, *both, chapter)
 
 
 def _every_label() -> Iterator[Choice]:

@@ -79,9 +79,6 @@ WORLDCOVER_CLASSES = legend({
     "moss and lichen": "moss",
 })  # fmt: skip
 WORLDCOVER_NUMBERS = (10, 20, 30, 40, 50, 60, 70, 80, 90, 95, 100)  # in its files, in the order of the classes
-US_CLASSES = legend({
-    "trees": "trees", "grass": "grass", "crops": "crops", "shrub": "shrubs", "built": "built", "bare": "bare",
-})  # fmt: skip
 EUROSAT_CLASSES = legend({
     "annual crop": "crops", "forest": "trees", "herbaceous vegetation": "shrubs", "highway": "roads",
     "industrial": "industry", "pasture": "grass", "permanent crop": "other crops", "residential": "built",

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
-from IPython.display import display
+from IPython.display import Markdown, display
 
+from lulc_utils import results
 from lulc_utils.data import DataUnavailable
 from lulc_utils.evaluate import mean_interval
 from lulc_utils.plot import Notice, Table
@@ -81,3 +83,29 @@ def shares(values: Mapping[str, Mapping[str, Interval]], first: str, caption: st
     """A row for every way and description, {way: {description: (share, low, high)}}, with the interval."""
     rows = [[way, name, *apart(interval)] for way, of in values.items() for name, interval in of.items()]
     return Table(["read by", "features", first, "95 % interval"], rows, caption)
+
+
+FORMATS: dict[str, Callable] = {
+    "points": lambda v: "{:+.1f} points ({:+.1f} to {:+.1f})".format(*(100 * x for x in v)),
+    "percent": lambda v: f"{100 * v[0]:.0f} %",
+    "integer": lambda v: f"{v:d}",
+    "verdict": lambda v: "a gain" if v[1] > 0 else "a loss" if v[2] < 0 else "no difference that the repeats can show",
+}
+
+
+def finding(chapter: str, text: str) -> Markdown:
+    """A paragraph whose numbers are read from measured results: "{part/key/key|points}", percent, integer, or verdict.
+
+    So that no number of the prose is older than the file that it comes from. ValueError for a number that is not there.
+    """
+
+    def written(slot: re.Match) -> str:
+        part, *keys = slot[1].split("/")
+        value = results.measured(chapter, part)
+        for key in keys:
+            if key not in value:
+                raise ValueError(f"The measured results of '{chapter}' have no {slot[1]}: there is no '{key}'.")
+            value = value[key]
+        return FORMATS[slot[2]](value).replace("-", "\u2212")
+
+    return Markdown(re.sub(r"\{([^{}|]+)\|([a-z]+)\}", written, " ".join(text.split())))

@@ -26,7 +26,7 @@ from lulc_utils.data.datasets import DUBAI_COLORS, RGB, SATCLIP_PLAIN, dubai, sa
 from lulc_utils.data.download import fetch
 from lulc_utils.data.manifest import File, about, manifest_folder, names, registry
 from lulc_utils.data.patches import HLS_BANDS, Flood, Patches, eurosat_rgb, flood_hls
-from lulc_utils.data.sites import Sites, eurosat, us_sites
+from lulc_utils.data.sites import Sites
 from lulc_utils.data.weights import GalileoFiles, galileo_nano
 from lulc_utils.legends import DUBAI_CLASSES
 
@@ -54,7 +54,6 @@ __all__ = [
     "buildings",
     "cache_folder",
     "dubai",
-    "eurosat",
     "eurosat_rgb",
     "fetch",
     "flood_hls",
@@ -70,6 +69,5 @@ __all__ = [
     "terramesh",
     "uc_merced",
     "urban_trees",
-    "us_sites",
     "verify",
 ]

@@ -88,6 +88,8 @@ def make_pool(labelled: Samples, unlabelled: Samples, classes: int, settings: Se
     truth = unlabelled.y
     if truth is not None:
         truth = _as_labels(truth, classes, len(x_u), "hidden true labels")
+    if settings.perfect_teacher and truth is None:
+        raise ValueError("A perfect teacher needs the hidden truth: give the unlabelled samples their labels.")
     if not settings.sees_metadata:
         return Pool(x, y, None, x_u, truth, None)
     return Pool(x, y, labelled.meta(settings.encoding), x_u, truth, unlabelled.meta(settings.encoding))
@@ -117,7 +119,8 @@ def draw_batch(
         lost = settings.drop_metadata if settings.metadata == "dropout" else 0.0
         forgotten = {"meta": forget(meta, lost, generator), "meta_strong": forget(meta_u, lost, generator)}
         batch = batch._replace(meta_weak=meta_u, **forgotten)
-    return batch, None if pool.truth is None else pool.truth[rows_u].to(mean.device)
+    truth = None if pool.truth is None else pool.truth[rows_u].to(mean.device)
+    return batch._replace(truth=truth if settings.perfect_teacher else None), truth
 
 
 def forget(meta: torch.Tensor, part: float, generator: torch.Generator) -> torch.Tensor:

@@ -24,6 +24,7 @@ class Batch(NamedTuple):
     meta          [B, E] metadata of the labelled images
     meta_weak, meta_strong   [U, E] metadata of the unlabelled images, for each of their views
     x_strong      [B, ...] strong views of the labelled images; for DeFixMatch only
+    truth         [U] hidden classes of the unlabelled images; for a perfect teacher only
     """
 
     x: torch.Tensor
@@ -34,6 +35,7 @@ class Batch(NamedTuple):
     meta_weak: torch.Tensor | None = None
     meta_strong: torch.Tensor | None = None
     x_strong: torch.Tensor | None = None
+    truth: torch.Tensor | None = None
 
 
 class Pseudo(NamedTuple):
@@ -146,13 +148,15 @@ def objective(
 
     teacher, student   any functions (x, meta) -> (logits, feature). Without a student, the teacher alone learns, which
                        is the ordinary semi-supervised method
-    settings           only its method, metadata, distance and lambda_d matter here
+    settings           only its method, metadata, perfect_teacher, distance and lambda_d matter here
     """
     method, metadata = find_method(settings.method), settings.sees_metadata
     # 1. The teacher looks at the weak views, with metadata, and the rule says which of its answers to trust.
     with torch.no_grad():
         logits = teacher(batch.weak, batch.meta_weak if metadata else None)[0]
     pseudo, state = pseudo_labels(logits, method.rule, state)
+    if settings.perfect_teacher:
+        pseudo = Pseudo(batch.truth, torch.ones_like(pseudo.weight))
     # 2. Both networks look at the labelled images and at the strong views, the student without metadata.
     of_teacher = answers(teacher, batch, metadata)
     of_student = None if student is None else answers(student, batch, False)

@@ -35,6 +35,16 @@ def unit_sphere(lat: Array, lon: Array, day: Array) -> torch.Tensor:
     return torch.stack([lat.cos() * lon.cos(), lat.cos() * lon.sin(), lat.sin()], 1).float()
 
 
+def nearby(lat: Array, lon: Array, day: Array, middle: tuple[float, float], scale: tuple[float, float]) -> torch.Tensor:
+    """The place in units of one region, [B, 2]: (latitude - middle) / scale and the same of longitude.
+
+    Across a few hundred kilometres a point of the unit sphere hardly moves; here the region is as wide as 1. Only for
+    regions that do not reach over longitude 180. Use it with `functools.partial`.
+    """
+    lat, lon, _ = check(lat, lon, day, unknown_places=True)
+    return torch.stack([(lat - middle[0]) / scale[0], (lon - middle[1]) / scale[1]], 1).float()
+
+
 def sphere_fourier(lat: Array, lon: Array, day: Array, frequencies: int = 4) -> torch.Tensor:
     """The point p of the unit sphere with sin and cos of 2^k pi p, k < frequencies: [B, 3 + 6 frequencies].
 

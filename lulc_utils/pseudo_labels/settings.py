@@ -25,6 +25,8 @@ class Settings(Checked):
                    unknown (never of weak views). "none": one network, no metadata
     two_networks   for "none": teacher and student as for "teacher", both without, from two random starts (from one
                    they would stay equal, exactly the plain method); shows what a second network alone adds
+    perfect_teacher   for "none": the pseudo-labels are the hidden truth, and all are trusted; the bound of what any
+                   teacher can do for a student
     encoding       functions of `metadata` that turn place and date into numbers
     injection      how metadata enters the network; for it, `patch`, `dim`, `depth` and `heads` see MetadataTransformer
     distance       of the distillation, see `distillation`; `lambda_d` is its weight
@@ -39,6 +41,7 @@ class Settings(Checked):
     method: str | Method = "fixmatch"
     metadata: str = option("teacher", choices=METADATA)
     two_networks: bool = False
+    perfect_teacher: bool = False
     drop_metadata: float = option(0.5, least=0, most=1)
     encoding: tuple[Encoding, ...] = (unit_sphere, season)
     injection: str = option("token", choices=INJECTIONS)
@@ -62,6 +65,8 @@ class Settings(Checked):
         find_method(self.method)
         if self.two_networks and self.metadata not in ("teacher", "none"):
             raise ValueError(f"two_networks goes with metadata 'none' or 'teacher', not with {self.metadata!r}.")
+        if self.perfect_teacher and (self.has_student or self.sees_metadata):
+            raise ValueError("perfect_teacher goes with metadata 'none' and one network: the truth is the teacher.")
         if self.sees_metadata and not sum(self.widths):
             raise ValueError("The encoding has no columns; choose one of pseudo_labels.metadata, or metadata='none'.")
 

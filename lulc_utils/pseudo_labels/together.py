@@ -15,7 +15,7 @@ from lulc_utils.pseudo_labels.network import MetadataTransformer, start_networks
 from lulc_utils.pseudo_labels.rules import State, start_state
 from lulc_utils.pseudo_labels.settings import Settings
 from lulc_utils.pseudo_labels.train import Trained, learn
-from lulc_utils.training import Saving
+from lulc_utils.training import Saving, checked_device
 
 
 class Stack(nn.Module):
@@ -26,6 +26,8 @@ class Stack(nn.Module):
         weights, self.constants = torch.func.stack_module_state(list(networks))
         self.names, self.weights = list(weights), nn.ParameterList(weights.values())
         self.architecture = [networks[0]]  # in a list, so that its weights are not part of this module
+        for block in networks[0].blocks:
+            block.attn.fused_attn = False  # vmap would take the fused one apart, repeat by repeat
 
     def tensors(self) -> tuple[dict, dict]:
         """Weights and buffers by name, each [R, ...]."""
@@ -50,15 +52,19 @@ def train_together(
     saving: Saving = Saving(),
     *,
     classes: int,
+    device: str | torch.device = "cpu",
 ) -> list[Trained]:
-    """`train` for R repeats at once, on the CPU: the same numbers, except for rounding, in a third of the time.
+    """`train` for R repeats at once: the same numbers, except for rounding, in a third of the time.
 
     labelled, unlabelled   R sets of samples of one shape; seeds: R seeds, used instead of `settings.seed`
     """
+    device = checked_device(device)
     own = [replace(settings, seed=seed) for seed in seeds]
     pools = [make_pool(*samples, classes, s) for *samples, s in zip(labelled, unlabelled, own, strict=True)]
     pairs = [start_networks(torch.cat([p.x, p.x_u]), classes, s) for p, s in zip(pools, own, strict=True)]
     kinds = [kind for kind in zip(*pairs, strict=True) if kind[0] is not None]  # R teachers and perhaps R students
+    for network in (network for kind in kinds for network in kind):
+        network.to(device)
     stacks = nn.ModuleList(Stack(kind) for kind in kinds)
 
     def draw(step: int) -> tuple[Batch, torch.Tensor | None]:
@@ -69,7 +75,7 @@ def train_together(
         batches, truths = zip(*drawn, strict=True)
         return Batch(*map(_stacked, zip(*batches, strict=True))), _stacked(truths)
 
-    even = start_state(classes)
+    even = start_state(classes, device)
     state = State(*(torch.stack([part] * len(seeds)) for part in even))
     about = {"classes": classes, "seed": list(seeds), "samples": [[len(p.x), len(p.x_u)] for p in pools]}
     averages, history = learn(stacks, draw, partial(_objectives, stacks, settings), state, settings, saving, about)

@@ -1,226 +1,177 @@
-"""Chapter 4 at full size: inputs, methods, labels, encodings, injections, distillation; US sites and EuroSAT.
+"""The grid of chapter 4: the ladder from few labels to every label, four methods, two ways to leave the training data.
 
-    python scripts/measure/ch4_pseudo_labels.py run        the remaining jobs, most wanted first
+    python scripts/measure/ch4_pseudo_labels.py run [--repeats 20] [--together 5] [--device cuda]
     python scripts/measure/ch4_pseudo_labels.py collect    writes book/measured/pseudo_label_grid.json
 
-A job is five trainings at once; their scores are saved (jobs.py), and `collect` may be called at any time. Repeat r
-draws new grounds, new labels and a new start. Nothing is chosen with these numbers: steps, threshold and strength of
-the views were chosen on other seeds (a million and more).
+`run` adds one line to book/measured/pseudo_label_trainings.jsonl for every finished training and skips those that are
+there, so it may be stopped at any time and goes on from what is committed; the order is such that the tables are useful
+after every block. Repeat r draws new grounds, new labels and a new start. A training is 1 200 steps: about five seconds
+of a processor core with one network, ten with two. Nothing is chosen with these numbers: the problem, the steps and
+the threshold were chosen on other seeds (ch4_worlds.DESIGN and above).
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
 import torch
-from ch4_worlds import US_WORLDS, WORLDS
-from jobs import Jobs
+from ch4_tables import BLIND, CHANGES, DROPOUT, EVERY, FEW, LED, PERFECT, PLAIN, TOLD, collect
+from ch4_worlds import CLASSES, world
+from tqdm import tqdm
 
-from lulc_utils import evaluate, results
+from lulc_utils import evaluate
 from lulc_utils import pseudo_labels as pl
 from lulc_utils.cli import exit_status
+from lulc_utils.files import alone
 from lulc_utils.pseudo_labels import metadata as md
 
 ROOT = Path(__file__).resolve().parents[2]
-KEPT = Jobs(ROOT / "_build" / "pseudo_label_grid")
-REPEATS = range(5)
-LABELS = 64  # per class
-
-MAIN = ("fixmatch", "freematch", "softmatch", "defixmatch")
+LINES = ROOT / "book" / "measured" / "pseudo_label_trainings.jsonl"
 METHODS = pl.METHODS | {
     "fixmatch": pl.Method(partial(pl.fixmatch, confidence=0.8)),
     "defixmatch": pl.Method(partial(pl.fixmatch, confidence=0.8), 0.5, debias=True),
 }
-SETTINGS = pl.Settings(encoding=(md.unit_sphere, md.season), dim=64, depth=1, steps=300)
-PLAIN, LED, BLIND = "image only", "metadata teacher", "two networks"
-INPUTS = {
+SETTINGS = pl.Settings(encoding=(md.unit_sphere, md.season), dim=64, depth=1, steps=1200)
+ARMS = {  # what each changes in the settings; FEW and EVERY use no pseudo-labels, whatever the method
+    FEW: {"metadata": "none", "method": "supervised"},
     PLAIN: {"metadata": "none"},
-    "image + metadata": {"metadata": "both"},
-    "metadata dropout": {"metadata": "dropout"},
-    LED: {"metadata": "teacher"},
     BLIND: {"metadata": "none", "two_networks": True},
+    DROPOUT: {"metadata": "dropout"},
+    LED: {"metadata": "teacher"},
+    PERFECT: {"metadata": "none", "perfect_teacher": True},
+    EVERY: {"metadata": "none", "method": "supervised"},
+    TOLD: {"metadata": "both"},
+    "no distillation": {"metadata": "teacher", "distance": "none"},  # this and the next two: other students
+    "date only": {"metadata": "teacher", "encoding": (md.season,)},
+    "place only": {"metadata": "teacher", "encoding": (md.unit_sphere,)},
 }
-OTHERS = [name for name in INPUTS if name != PLAIN]
-CHANGES = {
-    "scaled place": {"encoding": (md.scaled_place, md.season)},
-    "sphere + Fourier": {"encoding": (md.sphere_fourier, md.season)},
-    "place only": {"encoding": (md.unit_sphere,)},
-    "date only": {"encoding": (md.season,)},
-    "late": {"injection": "late"},
-    "FiLM": {"injection": "film"},
-    "no distillation": {"distance": "none"},
-    "mae": {"distance": "mae"},
-    "cosine": {"distance": "cosine"},
-}
-
-# -------------------------------------------------------------------------------------------------------- jobs
 
 
 class Job(NamedTuple):
-    """One line of one table: a training, repeated."""
+    """One cell of the grid: an arm, a method, labels per class and a kind of world."""
 
-    part: str
-    name: str
-    given: str = PLAIN
+    arm: str
     method: str = "fixmatch"
-    labels: int = LABELS
-    world: str = "simulated"
-    change: str = ""
-
-    @property
-    def key(self) -> str:
-        """The name under which it is saved."""
-        return f"{self.part}, {self.name}"
+    labels: int = 16
+    kind: str = "place"
 
 
-def jobs() -> list[Job]:
-    """Every job, most wanted first."""
-    compared = [(m, g) for m in MAIN for g in INPUTS if m == "fixmatch" or g in (PLAIN, LED, BLIND)]
-    compared += [("supervised", PLAIN), ("supervised", "image + metadata")]
+def blocks() -> list[tuple[range, list[Job]]]:
+    """(repeats, jobs), most wanted first."""
+    first, last = ([Job(arm) for arm in arms] for arms in ((FEW, PLAIN, LED, BLIND), (EVERY, TOLD, PERFECT, DROPOUT)))
+    rules = ("softmatch", "freematch", "defixmatch")
+    others, blind = ([Job(arm, rule) for rule in rules for arm in arms] for arms in ((PLAIN, LED), (BLIND,)))
+    many, few = ([Job(arm, labels=n) for arm in (FEW, PLAIN, LED, BLIND)] for n in (64, 4))
+    season = [job._replace(kind="season") for job in first + last]
+    changes = [Job(arm) for arm in CHANGES]
+    start, next_five, rest = range(5), range(5, 10), range(10, 20)
     return [
-        *(Job("methods", f"{method}, {given}", given, method) for method, given in compared),
-        *(Job("season", given, given, world="season") for given in INPUTS),
-        *(Job("us", f"{w}: {given}", given, labels=16, world=w) for w in US_WORLDS for given in INPUTS),
-        *(Job("labels", f"{n}, {given}", given, labels=n) for n in (16, 4, 1) for given in (PLAIN, LED)),
-        *(Job("eurosat", given, given, labels=2, world="EuroSAT", change="place only") for given in INPUTS),
-        *(Job("ablation", change, LED, change=change) for change in CHANGES),
+        (start, first + last),
+        (next_five, first),
+        (next_five, others),
+        (next_five, many[:3]),
+        (next_five, last),
+        (start, season[:3] + season[4:6]),
+        (start, others),
+        (start, many + few),
+        (next_five, blind + many + few),
+        (start, blind + changes + season),
+        (rest, first + others + blind + many),
+        (range(5, 20), season + changes),
+        (rest, last + few),
     ]
 
 
-def train(job: Job, repeats: Sequence[int] = REPEATS) -> list[dict]:
+# ---------------------------------------------------------------------------------------------------- trainings
+
+
+def records(path: Path) -> list[dict]:
+    """All finished trainings; a last line that a crash left unfinished is taken off the file."""
+    if not path.exists():
+        return []
+    text = path.read_text(encoding="utf8")
+    if not text.endswith("\n"):
+        text = text[: text.rfind("\n") + 1]
+        path.write_text(text, encoding="utf8")
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def todo(finished: list[dict], repeats: int, together: int) -> Iterator[tuple[Job, list[int]]]:
+    """Jobs with the repeats that are not done yet, at most `together` of them at once."""
+    done = {(Job(r["arm"], r["method"], r["labels"], r["kind"]), r["repeat"]) for r in finished}
+    for block, jobs in blocks():
+        for start in range(block.start, min(block.stop, repeats), together):
+            for job in jobs:
+                own = [r for r in block[start - block.start :][:together] if r < repeats and (job, r) not in done]
+                done |= {(job, r) for r in own}
+                if own:
+                    yield job, own
+
+
+def run(path: Path, repeats: int, together: int, device: str) -> None:
+    """Do what is not done, and add a line for every training."""
+    with alone(path):
+        for job, own in tqdm(list(todo(records(path), repeats, together)), desc="jobs"):
+            found = train(job, own, device)
+            with path.open("a", encoding="utf8") as stream:
+                stream.write("".join(json.dumps(record) + "\n" for record in found))
+
+
+def train(job: Job, repeats: list[int], device: str = "cpu") -> list[dict]:
     """Train repeats together; accuracy (mean over classes) on every domain, of the student and any teacher."""
-    world, classes = WORLDS[job.world]
-    rows, tests = zip(*map(world, repeats), strict=True)
-    chosen = [pl.few_per_class(r.y, job.labels, classes, repeat) for r, repeat in zip(rows, repeats, strict=True)]
-    longest = max(map(len, chosen))  # where a class has fewer rows than needed, some are used twice
-    labelled = [pl.Samples.of(r.rows(np.resize(c, longest))) for r, c in zip(rows, chosen, strict=True)]
-    settings = replace(SETTINGS, method=METHODS[job.method], **CHANGES.get(job.change, {}) | INPUTS[job.given])
+    rows, tests = zip(*(world(r, job.kind) for r in repeats), strict=True)
+    labels = max(len(r.y) for r in rows) if job.arm == EVERY else job.labels
+    chosen = [pl.few_per_class(r.y, labels, len(CLASSES), i) for i, r in zip(repeats, rows, strict=True)]
+    settings = replace(SETTINGS, **{"method": METHODS[job.method]} | ARMS[job.arm])
+    labelled = [pl.Samples.of(r.rows(c)) for r, c in zip(rows, chosen, strict=True)]
     unlabelled = [pl.Samples.of(r) for r in rows]
-    trained = pl.train_together(labelled, unlabelled, repeats, settings, pl.Saving(log_every=20), classes=classes)
-    return [scored(job, settings, t, test, classes) for t, test in zip(trained, tests, strict=True)]
+    saving = pl.Saving(log_every=200)
+    trained = pl.train_together(labelled, unlabelled, repeats, settings, saving, classes=len(CLASSES), device=device)
+    return [
+        {**job._asdict(), "repeat": i, "rows": len(r.y), "steps": settings.steps} | scored(job, settings, own, test)
+        for i, r, own, test in zip(repeats, rows, trained, tests, strict=True)
+    ]
 
 
-def scored(job: Job, settings: pl.Settings, trained: pl.Trained, tests: dict, classes: int) -> dict:
-    """The record of one repeat."""
-    record = {"history": trained.history, "score": {}, "teacher": {}, "unknown": {}}
-    sees = job.given in ("image + metadata", "metadata dropout")
+def scored(job: Job, settings: pl.Settings, trained: pl.Trained, tests: dict) -> dict:
+    """Accuracies by domain: `score` of what is used, `teacher` told all, `untold` of dropout told nothing."""
+    told, last = job.arm in (TOLD, DROPOUT), trained.history[-1]
+    record: dict = {"score": {}}
     for domain, test in tests.items():
         meta = pl.Samples.of(test).meta(settings.encoding)
-        questions = {"score": (trained.student, meta if sees else None)}
-        if job.given == LED:
-            questions["teacher"] = (trained.teacher, meta)
-        if job.given == "metadata dropout":
-            questions["unknown"] = (trained.student, md.unknown(len(test.y), settings.encoding))
-        for what, (network, given) in questions.items():
-            probs = pl.predict(network, test.x, given)
-            record[what][domain] = evaluate.class_accuracy(test.y, probs, classes)
-    return record
-
-
-# ------------------------------------------------------------------------------------------------------ tables
-
-
-class Grid:
-    """The records of finished jobs, and tables of them: means with intervals; differences are paired by repeat."""
-
-    def __init__(self) -> None:
-        self.records = {job: KEPT.load(job.key) for job in jobs() if KEPT.path(job.key).exists()}
-
-    def of(self, part: str) -> dict[Job, list[dict]]:
-        """The records of one part, a list of repeats for each job."""
-        return {job: repeats for job, repeats in self.records.items() if job.part == part}
-
-    def values(self, part: str, name: str, domain: str, what: str = "score") -> list[float]:
-        """The scores of one job, one for each repeat."""
-        return [r[what][domain] for job, rs in self.of(part).items() for r in rs if job.name == name]
-
-    def table(self, part: str, what: str = "score") -> dict:
-        """{name: {domain: (mean, low, high)}} of a part."""
-        domains = {job.name: list(repeats[0][what]) for job, repeats in self.of(part).items() if repeats[0][what]}
-        return {
-            name: {d: evaluate.mean_interval(self.values(part, name, d, what)) for d in own}
-            for name, own in domains.items()
-        }
-
-    def gains(self, part: str, pairs: dict[str, tuple[str, str]], base_part: str | None = None) -> dict:
-        """{row: {domain: (mean, low, high) of a - b}} of pairs {row: (a, b)}, b of `base_part` if given."""
-        gains: dict = {}
-        for row, (a, b) in pairs.items():
-            for domain in dict.fromkeys(d for repeats in self.of(part).values() for d in repeats[0]["score"]):
-                x, y = self.values(part, a, domain), self.values(base_part or part, b, domain)
-                if x and y:
-                    gains.setdefault(row, {})[domain] = evaluate.mean_interval(np.subtract(x, y))
-        return gains
-
-
-def collect(grid: Grid) -> dict:
-    """All tables of the chapter. Unfinished jobs are left out."""
-    over_plain, simulated = {n: (n, PLAIN) for n in OTHERS}, simulated_tables(grid)
-    same = {f"{LABELS}, {n}": simulated["scores"].get(f"fixmatch, {n}", {}) for n in (PLAIN, LED)}
-    by_labels = grid.gains("labels", {n: (f"{n}, {LED}", f"{n}, {PLAIN}") for n in ("1", "4", "16")})
-    us_pairs = {f"{w}: {n}": (f"{w}: {n}", f"{w}: {PLAIN}") for w in US_WORLDS for n in OTHERS}
-    us = {"scores": grid.table("us"), "teachers": grid.table("us", "teacher"), "gains": grid.gains("us", us_pairs)}
-    return {
-        "simulated": simulated,
-        "season": {"scores": grid.table("season"), "gains": grid.gains("season", over_plain)},
-        "history": histories(grid),
-        "labels": grid.table("labels") | same,
-        "labels gain": by_labels | {str(LABELS): simulated["gains"].get("fixmatch", {})},
-        "ablation": grid.table("ablation"),
-        "ablation gain": grid.gains("ablation", {c: (c, f"fixmatch, {LED}") for c in CHANGES}, "methods"),
-        "us_sites": us,
-        "eurosat": {"scores": grid.table("eurosat"), "gains": grid.gains("eurosat", over_plain)},
-        "repeats": len(REPEATS),
-    }
-
-
-def simulated_tables(grid: Grid) -> dict:
-    """Scores of all methods and inputs, and what each input adds."""
-
-    def gains(names: dict[str, tuple[str, str, str]]) -> dict:
-        pairs = {row: (f"{method}, {a}", f"{method}, {b}") for row, (method, a, b) in names.items()}
-        return grid.gains("methods", pairs)
-
-    return {
-        "scores": grid.table("methods"),
-        "teachers": grid.table("methods", "teacher"),
-        "unknown": grid.table("methods", "unknown"),
-        "gains": gains({m: (m, LED, PLAIN) for m in MAIN}),
-        "gains over two networks": gains({m: (m, LED, BLIND) for m in MAIN}),
-        "metadata at test time": gains({m: (m, "image + metadata", PLAIN) for m in ("supervised", "fixmatch")}),
-        "over image only": gains({n: ("fixmatch", n, PLAIN) for n in OTHERS}),
-    }
-
-
-def histories(grid: Grid) -> dict:
-    """Diagnostics over training, mean of the repeats, of every method with and without a metadata teacher."""
-    names = ("pseudo_accuracy", "accepted_accuracy", "mask")
-    tables = {}
-    for job, repeats in grid.of("methods").items():
-        if job.given in (PLAIN, LED) and job.method != "supervised":
-            runs = [repeat["history"] for repeat in repeats]
-            values = {n: np.array([[record[n] for record in run] for run in runs], float) for n in names}  # None: NaN
-            tables[job.name] = {"step": [record["step"] for record in runs[0]]}
-            tables[job.name] |= {n: v.mean(0).tolist() for n, v in values.items()}
-    return tables
+        asked = {"score": (trained.student, meta if told else None)}
+        if job.arm == LED:
+            asked["teacher"] = (trained.teacher, meta)
+        if job.arm == DROPOUT:
+            asked["untold"] = (trained.student, md.unknown(len(test.y), settings.encoding))
+        for what, (network, given) in asked.items():
+            share = evaluate.class_accuracy(test.y, pl.predict(network, test.x, given), len(CLASSES))
+            record.setdefault(what, {})[domain] = round(float(share), 4)
+    kept = ("pseudo_accuracy", "accepted_accuracy", "mask")
+    return record | {name: None if last[name] is None else round(last[name], 4) for name in kept}
 
 
 def main(arguments: list[str] | None = None) -> int:
     """The command line; returns the exit code."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("command", choices=("run", "collect"), help="do the remaining jobs; write the results")
-    if parser.parse_args(arguments).command == "run":
-        todo = {job.key: partial(train, job) for job in jobs()}
-        return exit_status(lambda: KEPT.run(todo), "Stopped; run the same command again to continue.")
-    path = ROOT / "book" / "measured" / "pseudo_label_grid.json"
-    return exit_status(lambda: results.save(path, "pseudo_label_grid", collect(Grid())))
+    parser.add_argument("command", choices=("run", "collect"), help="do the remaining trainings; write the tables")
+    parser.add_argument("--repeats", type=int, default=20)
+    parser.add_argument("--together", type=int, default=5, help="repeats in one training loop; more on a GPU")
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--lines", type=Path, default=LINES, help="where finished trainings are kept")
+    options = parser.parse_args(arguments)
+    if options.command == "run":
+        do = partial(run, options.lines, options.repeats, options.together, options.device)
+        return exit_status(do, "Stopped; run the same command again to continue.")
+
+    return exit_status(partial(collect, records(options.lines)))
 
 
 if __name__ == "__main__":

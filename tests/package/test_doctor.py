@@ -172,8 +172,8 @@ def test_data_that_are_missing_are_notes_with_the_command(here, monkeypatch):
 
 
 def test_data_that_are_here(here, monkeypatch):
-    monkeypatch.setattr(data, "missing", lambda name: [] if name == "eurosat" else ["a.npy"])
-    assert "data set eurosat: here (10.7 MB)" in only("OK", machine.check_data)
+    monkeypatch.setattr(data, "missing", lambda name: [] if name == "terramesh" else ["a.npy"])
+    assert "data set terramesh: here (6.3 MB)" in only("OK", machine.check_data)
 
 
 def test_what_a_killed_fetch_left_is_mentioned(here):

@@ -20,7 +20,7 @@ def test_a_reader_that_hangs_up_sees_no_traceback(tiny):
 
 
 def test_unknown_names_are_one_sentence():
-    with pytest.raises(ValueError, match="did you mean 'dubai'.*terramesh, satclip, us-sites, eurosat"):
+    with pytest.raises(ValueError, match="did you mean 'dubai'.*terramesh, satclip, uc-merced"):
         data.fetch("dubia")
     for call in (data.about, data.verify, data.missing):
         with pytest.raises(ValueError, match="There is no dataset 'nothing'"):

@@ -58,6 +58,11 @@ def test_samples_of_sites():
         ({"classes": 2}, r"labels of the labelled samples go from 0 to 2, but must lie in 0..1|hidden true labels go"),
         ({"encoding": (nothing,)}, "encoding has no columns"),
         ({"injection": "none"}, "cannot take metadata"),
+        ({"perfect_teacher": True}, "perfect_teacher goes with metadata 'none'"),
+        (
+            {"perfect_teacher": True, "metadata": "none", "unlabelled": random_samples(20)._replace(y=None)},
+            "needs the hidden truth",
+        ),
         ({"labelled": random_samples(9)._replace(y=None)}, "The labelled samples have no labels"),
         ({"labelled": random_samples(9)._replace(y=np.zeros(8))}, "there are 9 samples"),
         ({"labelled": random_samples(9, (6,))}, r"Labelled examples have shape \(6,\), unlabelled ones \(5,\)"),

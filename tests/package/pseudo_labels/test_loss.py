@@ -190,3 +190,13 @@ def test_the_students_gradient_is_free_of_metadata_when_no_label_or_feature_cros
     assert student_a[0].abs().sum() > 0
     assert all(a is b is None or torch.equal(a, b) for a, b in zip(student_a, student_b, strict=True))
     assert not torch.equal(teacher_a[0], teacher_b[0])
+
+
+def test_a_perfect_teacher_labels_with_the_truth_and_trusts_it_all():
+    settings = pl.Settings(metadata="none", perfect_teacher=True)
+    network, batch, state = two_networks()[1], some_batch(), pl.start_state(3)
+    truth = torch.arange(len(batch.weak)) % 3
+    pseudo, _, loss, none = pl.objective(network, None, batch._replace(truth=truth), state, settings)
+    assert torch.equal(pseudo.label, truth) and (pseudo.weight == 1).all() and none == 0
+    logits = network(torch.cat([batch.x, batch.strong]))[0]
+    close(loss, F.cross_entropy(logits[: len(batch.x)], batch.y) + F.cross_entropy(logits[len(batch.x) :], truth))

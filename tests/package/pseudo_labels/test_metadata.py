@@ -106,6 +106,12 @@ def test_place_and_season_do_not_look_at_each_other():
         assert torch.equal(encoding(lat, lon, day), encoding(lat, lon, other[2]))
 
 
+def test_nearby_is_the_place_in_units_of_a_region():
+    code = metadata.nearby([10, 12, NAN], [30, 26, NAN], [1, NAN, 1], middle=(10, 30), scale=(2, 8))
+    close(code[:2], torch.tensor([[0, 0], [1, -0.5]]))
+    assert code[2].isnan().all()
+
+
 def test_nothing_has_no_columns():
     assert nothing(*places(7)).shape == (7, 0)
     assert encode(*places(7), [nothing]).shape == encode(*places(7), []).shape == (7, 0)

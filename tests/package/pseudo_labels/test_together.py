@@ -15,7 +15,12 @@ TWO_BLIND = {"metadata": "none", "two_networks": True}
 
 @pytest.mark.parametrize(
     ("method", "changes"),
-    [("defixmatch", {"metadata": "teacher"}), ("softmatch", {"metadata": "dropout"}), ("freematch", TWO_BLIND)],
+    [
+        ("defixmatch", {"metadata": "teacher"}),
+        ("softmatch", {"metadata": "dropout"}),
+        ("freematch", TWO_BLIND),
+        ("fixmatch", {"metadata": "none", "perfect_teacher": True}),
+    ],
 )
 def test_several_repeats_at_once_are_what_each_is_alone(method, changes):
     settings = pl.Settings(method=method, **QUICK, **changes)

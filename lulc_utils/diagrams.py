@@ -1,0 +1,55 @@
+"""Diagrams of how a method works: boxes, and arrows between them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import matplotlib.pyplot as plt
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from lulc_utils.plot import COLORS
+
+Box = tuple[float, float, str]  # middle (x, y) and text
+
+
+def boxes(axis: Axes, of: Mapping[str, Box], color: str) -> None:
+    """Boxes with text, `{name: (x, y, text)}`, in a frame of one color."""
+    style = {"boxstyle": "round,pad=0.45", "edgecolor": color, "facecolor": "white", "linewidth": 1.5}
+    for x, y, text in of.values():
+        axis.text(x, y, text, ha="center", va="center", fontsize=9, bbox=style, zorder=2)
+
+
+def arrows(axis: Axes, of: Mapping[str, Box], pairs: Sequence[tuple[str, str]], **style: object) -> None:
+    """Arrows behind the boxes, from one to another."""
+    line = {"arrowstyle": "-|>", "linewidth": 1.3, "color": "0.35", "shrinkA": 20, "shrinkB": 24, **style}
+    for start, end in pairs:
+        axis.annotate("", of[end][:2], of[start][:2], arrowprops=line, zorder=1)
+
+
+def teacher_and_student() -> Figure:
+    """The framework of chapter 4: who sees what, in training and in use."""
+    figure, axis = plt.subplots(figsize=(7, 3.4), layout="constrained")
+    given = {
+        "meta": (0.11, 0.88, "place and date"),
+        "weak": (0.11, 0.6, "field without label,\nas it is"),
+        "strong": (0.11, 0.32, "the same, distorted"),
+        "labels": (0.11, 0.06, "few labelled fields"),
+    }
+    networks = {"teacher": (0.45, 0.74, "teacher"), "student": (0.45, 0.2, "student")}
+    results = {"map": (0.86, 0.2, "map of any place:\nno place or date asked"), "end": (0.86, 0.74, "thrown away")}
+    every = given | networks | results
+    axis.axvline(0.665, color="0.75", linewidth=1, linestyle=":")
+    for x, text in ((0.3, "in training"), (0.86, "in use")):
+        axis.text(x, 1.02, text, ha="center", va="bottom", fontsize=9, style="italic")
+    thin = [("meta", "teacher"), ("weak", "teacher"), ("strong", "student"), ("strong", "teacher")]
+    arrows(axis, every, [*thin, ("labels", "student"), ("labels", "teacher")])
+    arrows(axis, every, [("teacher", "student")], color=COLORS[1], linewidth=2)
+    arrows(axis, every, [("student", "map")], shrinkB=72)
+    arrows(axis, every, [("teacher", "end")], shrinkB=44, linestyle="--")
+    axis.text(0.47, 0.47, "label, if trusted", fontsize=9, color=COLORS[1], va="center")
+    for group, color in ((given, "0.5"), (networks, COLORS[0]), (results, COLORS[2])):
+        boxes(axis, group, color)
+    axis.set(xlim=(-0.02, 1.02), ylim=(-0.05, 1.08))
+    axis.set_axis_off()
+    return figure

@@ -1,0 +1,32 @@
+"""Diagrams: everything is inside, nothing covers anything, and arrows go where they say."""
+
+from itertools import combinations
+
+import matplotlib.pyplot as plt
+import pytest
+
+from lulc_utils import diagrams
+
+
+def test_no_box_of_the_framework_is_cut_or_covered():
+    figure = diagrams.teacher_and_student()
+    figure.canvas.draw()
+    (axis,) = figure.axes
+    boxed = [text for text in axis.texts if text.get_bbox_patch() is not None]
+    assert [text.get_text().split()[0] for text in boxed[:6]] == ["place", "field", "the", "few", "teacher", "student"]
+    frames = [text.get_bbox_patch().get_window_extent() for text in boxed]
+    assert not any(a.overlaps(b) for a, b in combinations(frames, 2))
+    assert all(figure.bbox.containsx(x) for frame in frames for x in (frame.x0, frame.x1))
+    assert min(text.get_fontsize() for text in axis.texts) >= 9 and figure.get_figwidth() <= 7
+    plt.close(figure)
+
+
+def test_an_arrow_needs_two_boxes():
+    figure, axis = plt.subplots()
+    of = {"a": (0, 0, "a"), "b": (1, 0.5, "b")}
+    diagrams.arrows(axis, of, [("a", "b")])
+    (arrow,) = axis.texts
+    assert arrow.xy == (1, 0.5) and arrow.xyann == (0, 0)
+    with pytest.raises(KeyError):
+        diagrams.arrows(axis, of, [("a", "c")])
+    plt.close(figure)
