@@ -6,10 +6,10 @@ Patch level (8 px), crops of 224 px from the corners. Simulated: scenes 0-39 to 
 each. Dubai: tiles 1, 2, 4, 6 and 8 to fit, 3, 5 and 7 to score, four crops of each image. Linear probe: logistic
 regression on 20 000 standardized patches, the same for all. k-means: as many clusters as classes, matched one-to-one on
 the training split, first seed. k-NN: 10 000 training patches, every third test patch. Features: raw colour, and both
-networks', read in windows as large as the training views or from the whole crop at once; of the last block, or
+networks', read in windows (`Backbone.view`) or from the whole crop at once; of the last block, or
 in windows also of the last four one after another (the DINO paper's linear protocol for its small ViT). Intervals: 95 %
-over scenes or tiles (Student's t). "views" scores windows of several sizes on other scenes (2000-2019), where the size
-was chosen. A few minutes each.
+over scenes or tiles (Student's t). "views" scores windows of several sizes on other scenes (2000-2019). Real places:
+`ch1_real.py`. A few minutes each.
 """
 
 from __future__ import annotations
@@ -25,26 +25,20 @@ import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 from tqdm import tqdm
 
-from lulc_utils import backbone, cluster, data, evaluate, simulate
+from lulc_utils import backbone, cluster, data, evaluate, ladder, simulate
 from lulc_utils.files import complete_or_absent
 from lulc_utils.scene import Scene, group_of
 
-SIDE, PATCH = 224, 8
+PATCH = 8
 READINGS = {"": 1, ", whole": 1, ", 4 blocks": 4}  # blocks; all but the second in windows
-VIEWS = (48, 64, 80, 96, 112, None)  # sides of windows, pixels; None: the whole crop
-HELD_OUT = ("tile 3", "tile 5", "tile 7")
+VIEWS = (80, 96, 112, 120, 128, None)  # sides of windows, pixels; None: the whole crop
 
 
-def corner_crops(scenes: list[Scene], count: int) -> tuple[np.ndarray, np.ndarray, list[str]]:
-    """(images [N, 3, 224, 224], patch labels [N, 28, 28], groups): the first two corners are opposite ones."""
-    crops, groups = [], []
-    for scene in scenes:
-        bottom, right = scene.height - SIDE, scene.width - SIDE
-        for row, col in ((0, 0), (bottom, right), (0, right), (bottom, 0))[:count]:
-            crops.append(scene.crop(row, col, SIDE, SIDE))
-            groups.append(group_of(scene))
+def labelled_crops(scenes: list[Scene], count: int) -> tuple[np.ndarray, np.ndarray, list[str]]:
+    """(images [N, 3, 224, 224], patch labels [N, 28, 28], groups) of crops from the corners."""
+    crops = ladder.corner_crops(scenes, count)
     labels = evaluate.patch_labels(np.stack([crop.labels for crop in crops]), PATCH)
-    return np.stack([crop.pixels for crop in crops]), labels, groups
+    return np.stack([crop.pixels for crop in crops]), labels, [group_of(crop) for crop in crops]
 
 
 def splits(name: str) -> tuple[tuple, tuple, int]:
@@ -52,10 +46,10 @@ def splits(name: str) -> tuple[tuple, tuple, int]:
     if name != "dubai":
         seeds = range(40), range(1000, 1020) if name == "simulated" else range(2000, 2020)
         train, test = (simulate.aerial_scenes(s, progress=True) for s in seeds)
-        return corner_crops(train, 2), corner_crops(test, 2), len(train[0].classes)
+        return labelled_crops(train, 2), labelled_crops(test, 2), len(train[0].classes)
     scenes = data.dubai()
-    train, test = ([s for s in scenes if (s.group in HELD_OUT) == held] for held in (False, True))
-    return corner_crops(train, 4), corner_crops(test, 4), len(scenes[0].classes)
+    train, test = ([s for s in scenes if (s.group in ladder.held_out.DUBAI) == held] for held in (False, True))
+    return labelled_crops(train, 4), labelled_crops(test, 4), len(scenes[0].classes)
 
 
 def descriptions(name: str, images: np.ndarray) -> dict[str, np.ndarray]:
@@ -64,7 +58,7 @@ def descriptions(name: str, images: np.ndarray) -> dict[str, np.ndarray]:
     for kind in ("embedded", "random"):
         net = backbone.load(kind)
         if name == "views":
-            readings = {f", {side or SIDE} px": (side, 1) for side in VIEWS}
+            readings = {f", {side or ladder.held_out.SIDE} px": (side, 1) for side in VIEWS}
         else:
             readings = {how: (None if "whole" in how else net.view, blocks) for how, blocks in READINGS.items()}
         for how, (view, blocks) in readings.items():
