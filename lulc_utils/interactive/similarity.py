@@ -23,7 +23,7 @@ from lulc_utils.interactive.figure import (
 from lulc_utils.plot import rgb
 from lulc_utils.scene import Scene
 
-KEPT = (16, 24, 32, 48, 64, 96)  # numbers per patch to try, fewest first
+KEPT = (16, 24, 32, 48, 64, 96, 128, 192)  # numbers per patch to try, fewest first
 TOLERANCE = 0.02  # largest allowed error of a cosine
 
 
@@ -44,13 +44,13 @@ def similarity_explorer(
     others    more scenes of this size, each with its features, {name: [h, w, D]}: the most similar patches are then
               sought, and their classes counted, in these only
 
-    To fit the page, each feature is scaled to length one, turned into its first 16 to 96 principal axes about the
+    To fit the page, each feature is scaled to length one, turned into its first 16 to 192 principal axes about the
     origin (which leaves cosines unchanged) and rounded to 8 bits. It uses the fewest axes for which no cosine is
     off by more than TOLERANCE. On four simulated crops of 28 x 28 patches, features of the embedded backbone need 24
     axes, and packed cosines differ from exact ones by 0.002 on average and 0.012 at most; raw colour keeps all its six
     numbers (0.0001, 0.002), a random ViT needs 32 to 96 (0.003, 0.016). The figure states the error of its own scene.
 
-    ValueError for features that do not fit the scene, are not finite, or have length zero, and when 96 axes are not
+    ValueError for features that do not fit the scene, are not finite, or have length zero, and when 192 axes are not
     enough.
     """
     kinds = features if isinstance(features, dict) else {"features": features}

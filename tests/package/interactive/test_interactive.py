@@ -83,7 +83,7 @@ def test_other_scenes_are_packed_together_with_the_first(scene, features):
 
 
 def test_features_that_do_not_pack_are_refused():
-    with pytest.raises(ValueError, match="cannot be packed into 96 numbers per patch"):
+    with pytest.raises(ValueError, match="cannot be packed into 192 numbers per patch"):
         similarity.pack(np.random.default_rng(0).normal(size=(500, 300)))
 
 
