@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
-from matplotlib.patches import ConnectionPatch
+from matplotlib.patches import ConnectionPatch, Rectangle
 
 from lulc_utils import style
 from lulc_utils.literal import as_label
@@ -192,3 +192,43 @@ def curve_panels(panels: Mapping[str, Mapping[str, Mapping[str, Interval]]], xla
     axes[0].set_ylabel("accuracy")
     axes[0].legend(fontsize=9)
     return figure
+
+
+def ranked(axes: Sequence[Axes], scores: Mapping[str, Mapping[str, Interval]], labelled: Sequence[str] = ()) -> None:
+    """A panel for each score `{score: {way: interval}}`, ways in the order of the last score, the best on top.
+
+    labelled   ways that learn from labels, in another color and shape
+    """
+    ways = sorted(scores[[*scores][-1]].items(), key=lambda item: item[1][0])
+    for axis, (score, values) in zip(axes, scores.items(), strict=True):
+        for kind, learned in enumerate(("without labels", "with labels")):
+            rows = [i for i, (way, _) in enumerate(ways) if (way in labelled) == bool(kind)]
+            value, low, high = np.array([values[ways[i][0]] for i in rows]).reshape(-1, 3).T
+            look = {"color": COLORS[kind], "marker": MARKERS[kind], "linestyle": "none", "capsize": 3, "label": learned}
+            axis.errorbar(value, rows, xerr=np.maximum([value - low, high - value], 0), **look)
+        axis.set_yticks(range(len(ways)), [as_label(way) for way, _ in ways])
+        axis.set(xlabel=as_label(score))
+        axis.grid(axis="x", alpha=0.3)
+
+
+def dots(axis: Axes, values: Mapping[str, Mapping[str, float]], xlabel: str) -> None:
+    """One row for each entry of `{what: {way: value}}`, a mark for each way; rows in the order of the last way."""
+    ways = [*next(iter(values.values()))]
+    rows = sorted(values, key=lambda what: values[what][ways[-1]])
+    for i, way in enumerate(ways):
+        look = {"color": COLORS[i], "marker": MARKERS[i], "linestyle": "none", "label": as_label(way)}
+        axis.plot([values[what][way] for what in rows], range(len(rows)), **look)
+    axis.set_yticks(range(len(rows)), [*map(as_label, rows)])
+    axis.set(xlabel=as_label(xlabel), xlim=(0, 1))
+    axis.grid(alpha=0.3)
+
+
+def shares(axis: Axes, table: np.ndarray, rows: Sequence[str], columns: Sequence[str], framed: Sequence = ()) -> None:
+    """Shares 0..1 [R, C] as shades with whole per cents written on them; `framed`: cells (row, column) in a frame."""
+    axis.imshow(table, cmap="Blues", vmin=0, vmax=1)
+    for (i, j), v in np.ndenumerate(table):
+        axis.text(j, i, f"{100 * v:.0f}", ha="center", va="center", color="white" if v > 0.6 else "black")
+    for i, j in framed:
+        axis.add_patch(Rectangle((j - 0.5, i - 0.5), 1, 1, fill=False, edgecolor=COLORS[1], linewidth=2.5))
+    axis.set_xticks(range(len(columns)), [*map(as_label, columns)])
+    axis.set_yticks(range(len(rows)), [*map(as_label, rows)])

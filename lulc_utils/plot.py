@@ -151,6 +151,7 @@ def heats(
     others: Mapping[str, tuple[np.ndarray, np.ndarray]],
     marked: tuple[int, int, int] | None = None,
     limits: tuple[float | None, float | None] = (None, None),
+    columns: int = 4,
 ) -> tuple[Figure, np.ndarray, list[AxesImage]]:
     """A picture, and beside it values on the patch grids of pictures: {title: (picture, values [h, w])}.
 
@@ -161,7 +162,7 @@ def heats(
     Returns the figure, its axes and an image per heat map, for color bars.
     """
     pictures = {title: picture for title, (picture, _) in others.items()}
-    figure, axes = panels({first[0]: first[1], **pictures}, size=2.4)
+    figure, axes = panels({first[0]: first[1], **pictures}, columns, size=min(3.4, 9.6 / columns))
     if marked:
         mark_patch(axes[0], *marked)
     images = [heat(axis, *pair, title, limits) for axis, (title, pair) in zip(axes[1:], others.items(), strict=False)]

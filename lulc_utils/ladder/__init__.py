@@ -5,12 +5,14 @@ A way to group is anything with centers and codes (`cluster.Groups`): k-means on
 crops     crops with features; the names of groups, and maps by them
 ways      every way applied to the same crops
 scoring   counts, scores with intervals, and tables of them
+clicks    a handful of labelled patches: where to click, and maps learned from them
 labels    what a handful of labels is worth
 held_out  real places that the embedded backbone has not seen
 reading   three ways to read features, on these places
 """
 
-from lulc_utils.ladder.crops import Crops, five_crops, maps, names, patch_tables, probe_maps
+from lulc_utils.ladder.clicks import clicks_at_random, clicks_by_kmeans, learn_clicks, maps_from_clicks
+from lulc_utils.ladder.crops import Crops, maps, names, patch_tables, probe_maps
 from lulc_utils.ladder.held_out import (
     Fold,
     Task,
@@ -36,18 +38,18 @@ from lulc_utils.ladder.reading import (
     read_pairs,
 )
 from lulc_utils.ladder.scoring import (
-    by_tile,
+    by_place,
     count,
     gain_table,
     map_pictures,
     pca_pictures,
+    place_table,
     score_table,
     scores,
     summary,
-    tile_table,
     with_intervals,
 )
-from lulc_utils.ladder.ways import answers, cross, read_all, repeats, supervised, tiles_of
+from lulc_utils.ladder.ways import answers, read_all
 
 __all__ = [
     "COUNTS",
@@ -58,23 +60,25 @@ __all__ = [
     "answers",
     "buildings",
     "by_few_labels",
+    "by_place",
     "by_site",
-    "by_tile",
+    "clicks_at_random",
+    "clicks_by_kmeans",
     "corner_crops",
     "count",
-    "cross",
     "described",
     "dubai",
     "few_labels",
-    "five_crops",
     "gain_rows",
     "gain_table",
     "gains",
     "in_places",
     "label_curve",
     "labels_for",
+    "learn_clicks",
     "map_pictures",
     "maps",
+    "maps_from_clicks",
     "measure",
     "name_photographs",
     "names",
@@ -82,19 +86,16 @@ __all__ = [
     "pca_pictures",
     "photograph_gains",
     "photographs",
+    "place_table",
     "probe_maps",
     "read_all",
     "read_features",
     "read_pairs",
     "real_sets",
-    "repeats",
     "score_table",
     "scores",
     "site_of",
     "summary",
-    "supervised",
-    "tile_table",
-    "tiles_of",
     "vegetation",
     "with_intervals",
 ]

@@ -8,7 +8,6 @@ from functools import cached_property
 
 import numpy as np
 import torch
-from torch.nn import functional as F
 
 from lulc_utils import cluster, evaluate
 from lulc_utils.crf import dense_crf
@@ -84,11 +83,3 @@ def probe_maps(train: Crops, test: Crops, samples: int, seed: int = 0) -> np.nda
     """The class of every pixel, [N, H, W], by a linear probe that has seen `samples` labelled patches."""
     probe = evaluate.linear_probe(train.features, train.patch_labels, samples=samples, seed=seed)
     return evaluate.at_pixels(evaluate.predict(probe, test.features), test.patch, test.labels.shape[1:])
-
-
-def five_crops(scenes: Sequence[Scene]) -> torch.Tensor:
-    """Each square scene as its four corners and its middle of half the side, magnified twofold: [5 N, 3, H, W]."""
-    half = scenes[0].height // 2
-    starts = [(0, 0), (0, half), (half, 0), (half, half), (half // 2, half // 2)]
-    parts = [s.crop(row, col, half, half).pixels for s in scenes for row, col in starts]
-    return F.interpolate(torch.from_numpy(np.stack(parts)).float() / 255, scale_factor=2, mode="bilinear")

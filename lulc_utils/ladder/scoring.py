@@ -13,6 +13,7 @@ from lulc_utils.plot import Table, class_map, rgb
 from lulc_utils.scene import Scene
 
 Interval = tuple[float, float, float]  # value, low, high
+Places = Mapping[str, Mapping[str, Mapping[str, float]]]  # {place: {way: {score: value}}}
 
 
 def count(
@@ -37,15 +38,6 @@ def summary(counts: Mapping[str, Mapping[str, np.ndarray]]) -> dict[str, dict[st
     """mIoU of what `read_all` counted, {way: {description: (value, low, high)}}; "one class" stands below each way."""
     lazy = {"one class": counts["one class"]["any"]}
     return {way: with_intervals({**named, **lazy}) for way, named in counts.items() if way != "one class"}
-
-
-def by_tile(tables: Mapping[str, np.ndarray], tiles: Sequence[str]) -> dict[str, dict[str, tuple[float, float]]]:
-    """Accuracy and mIoU on every tile, {tile: {way: (accuracy, mIoU)}}; tables have one entry per tile."""
-    scored = {way: evaluate.scores(t) for way, t in tables.items()}
-    return {
-        tile: {way: (float(s["accuracy"][i]), float(s["miou"][i])) for way, s in scored.items()}
-        for i, tile in enumerate(tiles)
-    }
 
 
 def map_pictures(
@@ -91,11 +83,15 @@ def gain_table(
     return Table([*first, "mIoU", "95 % interval"], rows, caption)
 
 
-def tile_table(scores: Mapping[str, Mapping[str, Sequence[float]]], columns: Mapping[str, str], caption: str) -> Table:
-    """Accuracy and mIoU on every tile from `by_tile`; `columns` are {way: its short name}."""
-    rows = [[tile, *(float(ways[way][i]) for i in (0, 1) for way in columns)] for tile, ways in scores.items()]
-    header = [f"{score}, {short}" for score in ("accuracy", "mIoU") for short in columns.values()]
-    return Table(["tile", *header], rows, caption)
+def place_table(places: Places, columns: Mapping[str, str], score: str, caption: str) -> Table:
+    """One score of every place; `columns` are {way: its short name}."""
+    rows = [[place, *(float(ways[way][score]) for way in columns)] for place, ways in places.items()]
+    return Table(["place", *columns.values()], rows, caption)
+
+
+def by_place(places: Places, a: str, b: str) -> dict[str, Interval]:
+    """Differences of mIoU of two ways, {place: (value, value, value)}: one place has no interval."""
+    return {place: (ways[a]["miou"] - ways[b]["miou"],) * 3 for place, ways in places.items()}
 
 
 def pca_pictures(

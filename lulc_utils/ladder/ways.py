@@ -8,10 +8,8 @@ import numpy as np
 import torch
 
 from lulc_utils import cluster, evaluate
-from lulc_utils.contrastive import Finetuning, finetune, predict
-from lulc_utils.ladder.crops import Crops, maps, names, patch_tables, probe_maps
-from lulc_utils.ladder.scoring import Interval, count
-from lulc_utils.scene import UNLABELLED, Scene, pixels_of
+from lulc_utils.ladder.crops import Crops, maps, names, probe_maps
+from lulc_utils.scene import Scene
 
 
 def read_all(
@@ -64,46 +62,3 @@ def answers(
         if name in sharpen:
             result[f"{name} + CRF"] = maps(groups, of, asked, crf=True)
     return result | {"linear probe": probe_maps(train, test, samples, seed)}
-
-
-def supervised(train: Crops, test: Crops, steps: int, seed: int = 0) -> dict[str, np.ndarray]:
-    """The class of every test pixel by a U-Net that learns from all labels of the training crops (8-bit images)."""
-    x, asked = (pixels_of(part.scenes) / np.float32(255) for part in (train, test))
-    settings = Finetuning(crop=96, steps=steps, seed=seed)
-    bands = train.scenes[0].bands
-    net = finetune(None, x, train.labels, train.n_classes, settings, bands=bands).model
-    return {"supervised U-Net": predict(net, asked)}
-
-
-def cross(
-    leave_out: Callable[[str, int], dict[str, np.ndarray]],
-    crops: Crops,
-    folds: np.ndarray,
-    tested: Collection[str],
-    seed: int = 0,
-) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
-    """Every tested fold is left out once: (answers [N, H, W], UNLABELLED where not asked; confusion per tile).
-
-    leave_out   (fold, seed) -> {way: answers for the crops of this fold}
-    folds       of every crop, [N]; a tile is what a name has before " part"
-    """
-    result: dict[str, np.ndarray] = {}
-    for fold in tested:
-        for name, answer in leave_out(fold, seed).items():
-            whole = result.setdefault(name, np.full_like(crops.labels, UNLABELLED))
-            whole[folds == fold] = answer
-    asked = np.isin(folds, tested)
-    return result, count({name: a[asked] for name, a in result.items()}, crops.part(asked), tiles_of(crops)[asked])
-
-
-def tiles_of(crops: Crops) -> np.ndarray:
-    """Name of the tile that each crop is part of, [N]."""
-    return np.array([s.name.split(" part")[0] for s in crops.scenes])
-
-
-def repeats(
-    make: Callable[[int], cluster.Groups], train: Crops, test: Crops, seeds: Sequence[int] = range(5)
-) -> Interval:
-    """(mean, lowest, highest) mIoU over patches of the groups that `make(seed)` finds."""
-    values = [evaluate.scores(patch_tables(make(s), train, test).sum(0))["miou"] for s in seeds]
-    return float(np.mean(values)), min(values), max(values)

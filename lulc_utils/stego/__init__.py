@@ -15,6 +15,7 @@ from lulc_utils.stego.loss import centered, cluster_loss, correspondence, corres
 from lulc_utils.stego.pairs import NEGATIVES, NEIGHBORS, SAMPLES, drop, nearest_images, positions, random_others
 from lulc_utils.stego.shifts import (
     PUBLISHED_SHIFTS,
+    TIMES,
     Shifts,
     choose_shifts,
     same_cluster_shares,
@@ -31,6 +32,7 @@ __all__ = [
     "Settings",
     "Shifts",
     "Stego",
+    "TIMES",
     "WEIGHTS",
     "centered",
     "choose_shifts",

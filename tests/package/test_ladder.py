@@ -56,22 +56,35 @@ def test_answers_cover_every_pixel_and_are_counted_per_crop(crops, groups):
     scores = ladder.scores(tables)
     value, low, high = scores["mIoU"]["groups"]
     assert value == evaluate.scores(tables["groups"].sum(0))["miou"] and low <= value <= high
-    assert ladder.by_tile(tables, ["a", "b"])["b"]["groups"][1] == evaluate.scores(tables["groups"][1])["miou"]
 
 
-def test_every_fold_is_left_out_once(crops):
-    folds = ladder.tiles_of(crops)
-    assert list(folds) == ["tile 0", "tile 0", "tile 1", "tile 1", "tile 2", "tile 2"]
-    asked = []
+def test_clicks_are_labelled_patches_and_those_of_kmeans_are_spread_over_the_features(crops):
+    hidden = replace(crops.scenes[0], labels=np.full((64, 64), UNLABELLED, np.uint8))
+    some = ladder.Crops([hidden, *crops.scenes[1:]], crops.features)
+    for clicks in (ladder.clicks_at_random(some, 30, seed=1), ladder.clicks_by_kmeans(some, 30, seed=1)):
+        assert len(set(clicks)) == len(clicks) <= 30 and clicks.min() >= 64  # the first crop has no labels
+    assert np.array_equal(ladder.clicks_by_kmeans(some, 30, seed=1), ladder.clicks_by_kmeans(some, 30, seed=1))
+    rows = torch.nn.functional.normalize(crops.features.flatten(0, 2), dim=1)
+    reach = [
+        float((rows @ rows[pick(crops, 20)].T).amax(1).min())
+        for pick in (ladder.clicks_by_kmeans, ladder.clicks_at_random)
+    ]
+    assert reach[0] > reach[1]  # the patch least like any click
+    with pytest.raises(ValueError, match="400 patches cannot be clicked where 320 are labelled"):
+        ladder.clicks_at_random(some, 400)
 
-    def leave_out(fold, seed):
-        asked.append((fold, seed))
-        return {"way": np.full((2, 64, 64), int(fold[-1]), np.uint8)}
 
-    answers, tables = ladder.cross(leave_out, crops, folds, ["tile 0", "tile 2"], seed=3)
-    assert asked == [("tile 0", 3), ("tile 2", 3)]
-    assert [set(np.unique(a)) for a in answers["way"]] == [{0}, {0}, {UNLABELLED}, {UNLABELLED}, {2}, {2}]
-    assert tables["way"].shape == (2, 7, 8) and tables["way"][1, :, 2].sum() == 2 * 64 * 64
+def test_maps_from_clicks_learn_from_the_clicked_labels_only(crops):
+    clicks = ladder.clicks_at_random(crops, 40)
+    model = ladder.learn_clicks(crops, clicks)
+    maps = ladder.maps_from_clicks(model, crops)
+    assert maps.shape == crops.labels.shape and set(np.unique(maps)) <= set(crops.patch_labels.ravel()[clicks])
+    lazy = evaluate.majority_class(crops.labels, 7)
+    right = (maps == crops.labels).mean()
+    assert right > (crops.labels == lazy).mean()
+    assert not np.array_equal(maps, ladder.maps_from_clicks(model, crops, crf=True))
+    only = np.flatnonzero(crops.patch_labels == lazy)[:5]
+    assert (ladder.maps_from_clicks(ladder.learn_clicks(crops, only), crops) == lazy).all()
 
 
 def test_features_are_read_in_every_way_and_one_class_stands_below(crops):
@@ -87,16 +100,6 @@ def test_features_are_read_in_every_way_and_one_class_stands_below(crops):
     assert list(ladder.summary(counts)["first"]) == ["color", "mean", "one class"]
 
 
-def test_repeats_tell_mean_lowest_and_highest(crops, groups):
-    mean, low, high = ladder.repeats(lambda seed: groups, crops, crops, range(3))
-    assert (
-        mean == pytest.approx(low)
-        and low == high == evaluate.scores(ladder.patch_tables(groups, crops, crops).sum(0))["miou"]
-    )
-    images = ladder.five_crops(crops.scenes)
-    assert images.shape == (30, 3, 64, 64) and 0 <= images.min() <= images.max() <= 1
-
-
 def test_tables_have_a_row_for_every_entry(crops, groups):
     counts = ladder.patch_tables(groups, crops, crops)
     table = ladder.score_table({("a", "b"): counts}, ["x", "y"], "caption", more=[["m", "", 0.1, 0.2, "", 0.3]])
@@ -104,8 +107,10 @@ def test_tables_have_a_row_for_every_entry(crops, groups):
     assert [row[:2] for row in table.rows] == [["a", "b"], ["m", ""]] and " to " in table.rows[0][4]
     gain = ladder.gain_table({("a",): (counts, counts)}, ["x"], "caption")
     assert gain.rows == [["a", "+0.00", "+0.00 to +0.00"]]
-    tiles = ladder.tile_table({"tile 1": {"way": (0.5, 0.25)}}, {"way": "short"}, "caption")
-    assert tiles.header == ["tile", "accuracy, short", "mIoU, short"] and tiles.rows == [["tile 1", "0.50", "0.25"]]
+    places = {"tile 1": {"one": {"miou": 0.5}, "other": {"miou": 0.25}}}
+    table = ladder.place_table(places, {"other": "short"}, "miou", "caption")
+    assert table.header == ["place", "short"] and table.rows == [["tile 1", "0.25"]]
+    assert ladder.by_place(places, "one", "other") == {"tile 1": (0.25, 0.25, 0.25)}
     pictures = ladder.map_pictures(crops, {"way": crops.labels}, [2], {"way": "ours"})
     assert list(pictures) == ["tile 1 part 0", "truth, 2", "ours, 2"]
     assert np.array_equal(pictures["truth, 2"], pictures["ours, 2"])

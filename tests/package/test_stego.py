@@ -417,6 +417,11 @@ def test_choose_shifts_repeats_and_needs_no_labels(data):
     assert not {"labels", "truth"} & set(inspect.signature(stego.choose_shifts).parameters)
     closer = stego.choose_shifts(features, 2, neighbors=3, seed=1)  # fewer, larger clusters: more pairs attract
     assert all(a < b for a, b in zip(closer, found, strict=True))
+    twice = stego.choose_shifts(features, 4, times=2 * stego.TIMES, neighbors=3, seed=1)
+    assert all(a < b for a, b in zip(twice, found, strict=True))
+    everything = stego.choose_shifts(features, 4, times=100, neighbors=3, seed=1)  # cannot be more than all pairs
+    pairs = stego.sampled_correspondences(features, neighbors=3, seed=1)
+    assert all(b == pytest.approx(v.min(), abs=1e-6) for b, v in zip(everything, pairs.values(), strict=True))
 
 
 def test_shares_of_pairs_are_those_of_the_planted_clusters(data):
@@ -435,7 +440,7 @@ def test_shares_of_pairs_are_those_of_the_planted_clusters(data):
 
 def test_as_many_pairs_attract_as_share_a_cluster():
     features, _ = planted(images=64, side=6)
-    shifts = np.mean([stego.choose_shifts(features, 4, neighbors=3, seed=s) for s in range(6)], 0)
+    shifts = np.mean([stego.choose_shifts(features, 4, times=1, neighbors=3, seed=s) for s in range(6)], 0)
     share = stego.same_cluster_shares(features, 4, neighbors=3)
     draws = [stego.sampled_correspondences(features, neighbors=3, seed=s) for s in range(10, 20)]  # other pairs
     for name, shift, expected in zip(share._fields, shifts, share, strict=True):

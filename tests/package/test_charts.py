@@ -1,0 +1,41 @@
+"""Charts show each value in its own row, in the order that they promise."""
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+
+from lulc_utils import charts
+
+
+@pytest.fixture
+def axes():
+    figure, axes = plt.subplots(1, 2)
+    yield axes
+    plt.close(figure)
+
+
+def rows(axis):
+    return [label.get_text() for label in axis.get_yticklabels()]
+
+
+def test_ranked_ways_are_in_the_order_of_the_last_score_and_keep_their_values(axes):
+    values = {"a": (0.3, 0.2, 0.4), "b": (0.1, 0.0, 0.2), "c": (0.5, 0.4, 0.6)}
+    other = {"a": (0.7, 0.6, 0.8), "b": (0.9, 0.8, 1.0), "c": (0.8, 0.7, 0.9)}
+    charts.ranked(axes, {"accuracy": other, "mIoU": values}, labelled=["c"])
+    assert rows(axes[0]) == rows(axes[1]) == ["b", "a", "c"]
+    without, with_labels = (line[0].get_xydata().tolist() for line in axes[0].containers)
+    assert without == [[0.9, 0], [0.7, 1]] and with_labels == [[0.8, 2]]
+
+
+def test_dots_have_a_row_for_each_entry_and_a_mark_for_each_way(axes):
+    values = {"water": {"one": 0.2, "two": 0.6}, "road": {"one": 0.3, "two": 0.1}}
+    charts.dots(axes[0], values, "IoU")
+    assert rows(axes[0]) == ["road", "water"]
+    assert [line.get_xdata().tolist() for line in axes[0].lines] == [[0.3, 0.2], [0.1, 0.6]]
+
+
+def test_shares_are_written_as_per_cents_and_framed_where_asked(axes):
+    charts.shares(axes[0], np.array([[0.25, 1.0], [0.75, 0.0]]), ["a", "b"], [0, 1], [(1, 0)])
+    assert [text.get_text() for text in axes[0].texts] == ["25", "100", "75", "0"]
+    (frame,) = axes[0].patches
+    assert frame.get_xy() == (-0.5, 0.5)
