@@ -101,7 +101,7 @@ def test_the_map_is_drawn_by_the_books_own_leaflet():
 def test_the_data_page_lists_every_data_set():
     from lulc_utils import data
 
-    text = article("book/data").get_text()
+    text = " ".join(article("book/data").get_text().split())  # numbers hold unbroken spaces
     assert all(data.about(name)["title"] in text for name in data.names())
 
 
@@ -146,13 +146,15 @@ def test_the_build_reproduced_the_golden_cells(chapter):
     """What nbval compares where a chapter runs without data; here the chapter has run with whatever data there is.
 
     While it draws a page MyST-NB puts the text of a cell's streams of one name into the first of them, and leaves the
-    others in the notebook that it keeps: so only the first of each name counts.
+    others in the notebook that it keeps: there only the first of each name counts.
     """
 
-    def golden(path):
+    def golden(path, text):
         cells = nbformat.read(path, as_version=4).cells
         tagged = [cell for cell in cells if "nbval-check-output" in cell.metadata.get("tags", [])]
-        return ["".join({o.name: o.text for o in reversed(cell.outputs)}.values()) for cell in tagged]
+        return [
+            {o.name: text([p.text for p in cell.outputs if p.name == o.name]) for o in cell.outputs} for cell in tagged
+        ]
 
-    executed = golden(HTML.parent / "jupyter_execute" / "notebooks" / f"{chapter}.ipynb")
-    assert executed == golden(ROOT / "notebooks" / f"{chapter}.ipynb")
+    built = golden(HTML.parent / "jupyter_execute" / "notebooks" / f"{chapter}.ipynb", lambda texts: texts[0])
+    assert built == golden(ROOT / "notebooks" / f"{chapter}.ipynb", "".join)
