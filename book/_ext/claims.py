@@ -133,23 +133,15 @@ def anchor(entry: dict) -> str:
     return "claim-" + re.sub(r"\W+", "-", title(entry).lower()).strip("-")[:40]
 
 
-UNSAID = ("gains", "gain", "dubai", "simulated", "real")  # keys that a name in the chart does without
-
-
 def differences(entries: list[dict], folder: Path) -> dict[str, dict[str, list[float]]]:
-    """{"simulated" or "real": {"chapter: what": [value, low, high]}}: the differences that the findings tell."""
-    told = {"simulated": {}, "real": {}}
+    """{"simulated" or "real": {"what (chapter)": [value, low, high]}}: what the findings name for the chart."""
+    kinds = {"simulated": {}, "real": {}}
     for entry in by_chapter(entries):
         for finding in entry["findings"]:
-            for path, how in SLOT.findall(re.sub(r"\s+", " ", finding["text"])):
-                if how in ("gain", "points"):
-                    keys = [
-                        key for key in path.split("/")[1:] if key not in ("gains", "gain", "dubai", "simulated", "real")
-                    ]
-                    name = f"{', '.join(keys) or finding['verdict']} ({int(entry['chapter'].split('_')[0])})"
-                    name = name.replace("us_sites, ", "").replace("_", " ")
-                    told["real" if finding["where"].startswith("real") else "simulated"][name] = lookup(path, folder)[0]
-    return told
+            for name, path in finding.get("chart", {}).items():
+                row = f"{name} ({int(entry['chapter'].split('_')[0])})"
+                kinds[finding["where"].split(" (")[0]][row] = lookup(path, folder)[0]
+    return kinds
 
 
 def claims(entries: list[dict], folder: Path) -> str:

@@ -1,4 +1,4 @@
-"""The chart of the page "Claims and findings": the differences that its findings tell, with their intervals."""
+"""The chart of the page "Claims and findings": differences that its findings tell, with their intervals."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ ROW = 0.24  # inches
 
 
 def forest() -> None:
-    """Draw every difference in points, a row each, simulated above real."""
+    """Draw the differences that claims.yml names for it, in points, a row each, simulated above real."""
     entries = yaml.safe_load((BOOK / "claims.yml").read_text(encoding="utf8"))
-    kinds = {kind: told for kind, told in differences(entries, BOOK / "measured").items() if told}
-    rows = [len(told) for told in kinds.values()]
+    kinds = {kind: shown for kind, shown in differences(entries, BOOK / "measured").items() if shown}
+    rows = [len(shown) for shown in kinds.values()]
     size = (WIDEST, ROW * sum(rows) + 1.2)
     figure, axes = plt.subplots(len(kinds), 1, figsize=size, sharex=True, height_ratios=rows, layout="constrained")
-    for axis, (kind, told) in zip(axes, kinds.items(), strict=True):
-        points = {name: [100 * value for value in interval] for name, interval in told.items()}
+    for axis, (kind, shown) in zip(axes, kinds.items(), strict=True):
+        points = {name: [100 * value for value in interval] for name, interval in shown.items()}
         charts.differences(axis, {kind: points})
         axis.set_title(kind)
         axis.margins(y=0.02)
