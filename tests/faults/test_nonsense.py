@@ -122,4 +122,4 @@ def test_the_path_of_chapter_6_calls_what_the_chapter_calls():
     called = set(re.findall(r"(?:points|places|mapping|raster|plot|own_place)\.\w+\(", "\n".join(code[1:end])))
     tree = ast.unparse(ast.parse((Path(__file__).parent / "chapter_6.py").read_text()))
     missing = {name for name in called if name not in tree}
-    assert missing <= {"raster.write_scene(", "plot.legend(", "plot.bands_of("}, missing
+    assert missing <= {"raster.write_scene(", "plot.legend(", "plot.bands_of(", "plot.rgb("}, missing

@@ -238,7 +238,7 @@ def test_without_scripts_the_picture_and_a_sentence_are_there(browser, scene, fe
         ("notebooks/01_dino_features", "similarity"),
         ("notebooks/02_stego_clustering", "shift"),
         ("notebooks/05_mapping_at_scale", "swipe"),
-        ("book/simulated_satellite", "seasons"),
+        ("notebooks/04_metadata_pseudo_labels", "seasons"),
         ("book/try_it", "click_map"),
     ],
 )

@@ -102,6 +102,7 @@ def normalised(pixels):
     return (torch.from_numpy(pixels).float() / 255 - 0.4) / 0.2
 
 
+@pytest.mark.weekly  # a minute and a half of training
 def test_structure_separates_the_classes_for_a_small_network(train, test, one_thread):
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
