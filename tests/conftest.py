@@ -111,7 +111,9 @@ def faults_counted(stats):
     names = ("tried", "right", "refused plainly", "kept", "wrong", "tracebacks", "lost or half-written")
     counts = dict.fromkeys(names, 0)
     for report in [*stats.get("passed", []), *stats.get("failed", []), *stats.get("error", [])]:
-        for n, kind in [value.split(" ", 1) for name, value in report.user_properties if name == "fault"]:
+        for n, kind in [
+            value.split(" ", 1) for name, value in getattr(report, "user_properties", []) if name == "fault"
+        ]:
             if report.failed:
                 kind = "lost or half-written" if kind == "kept" else "wrong"
                 if kind == "wrong" and "AssertionError" not in report.longreprtext:

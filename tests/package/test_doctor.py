@@ -183,6 +183,7 @@ def test_what_a_killed_fetch_left_is_mentioned(here):
     assert "data set dubai: 1 half-written; the next fetch removes what was left." in only("NOTE", machine.check_data)
 
 
+@pytest.mark.slow
 def test_a_mirror_that_does_not_exist(here, monkeypatch):
     monkeypatch.setenv("LULC_DATA_MIRROR", str(here / "nowhere"))
     (text,) = only("FIX", machine.check_data)

@@ -45,6 +45,7 @@ def test_a_group_has_its_own_color_made_stronger():
     assert grey == "#adadad" and int(green[3:5], 16) > 100 and int(green[1:3], 16) < 60
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("one_thread")
 def test_a_few_labels_are_worth_more_on_features_than_on_colour():
     curves = opening.few_labels(counts=(3, 30), draws=2)

@@ -40,6 +40,7 @@ def secret(server, tmp_path):
     return tmp_path / "B04.tif"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("own_link", [None, "file://{path}", "{path}"])
 def test_an_item_cannot_name_a_file_of_this_machine(server, secret, own_link):
     item = server.items[0]

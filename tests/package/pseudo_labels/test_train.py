@@ -203,6 +203,7 @@ def test_planted_only_metadata_tells_swapped_classes_apart():
     assert led.history[-1]["accepted_accuracy"] > 0.9 > 0.7 > blind.history[-1]["accepted_accuracy"]
 
 
+@pytest.mark.slow
 def test_planted_the_student_of_a_teacher_that_knows_the_place_is_better_without_it():
     gain, trust = [], []
     for seed in (0, 1):
