@@ -122,6 +122,7 @@ def opened(page, name: str):
     page.requests_out.clear()
     page.errors.clear()
     page.set_viewport_size(WIDE)
+    page.wait_for_function(f"window.innerWidth === {WIDE['width']}")
     page.goto(address(name))
     page.evaluate("() => window.MathJax?.startup?.promise")
     page.add_style_tag(content="* { transition: none !important; animation: none !important; }")
@@ -164,6 +165,7 @@ def check_it_is_complete(page) -> None:
 def check_it_is_accessible(page) -> None:
     """No serious or critical violation of axe-core in the light or the dark theme."""
     page.evaluate(ONE_TOKEN_OF_EACH_KIND)
+    page.wait_for_function(REACHABLE)
     assert not violations(page, rules={rule: {"enabled": False} for rule in COLOR_RULES})
     page.evaluate(ONE_TEXT_OF_EACH_KIND)
     for theme in ("light", "dark"):
