@@ -5,12 +5,15 @@ The file is what a later session or another machine continues from: cells that i
 
 from __future__ import annotations
 
+import argparse
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from tqdm import tqdm
 
+from lulc_utils import results
+from lulc_utils.cli import exit_status
 from lulc_utils.data import DataUnavailable
 from lulc_utils.files import alone
 
@@ -39,3 +42,21 @@ def measure(path: Path, cells: Mapping[str, Callable[[], dict]]) -> None:
                 continue
             with path.open("a", encoding="utf8") as file:
                 file.write(line + "\n")
+
+
+def command(
+    doc: str,
+    path: Path,
+    cells: Callable[[str], Mapping[str, Callable[[], dict]]],
+    collect: Callable[[], dict],
+    out: Path,
+    arguments: list[str] | None = None,
+) -> int:
+    """The command line of a grid: `run` (cells of a device, kept in path) or `collect` (into out); the exit code."""
+    parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("command", choices=("run", "collect"), help="measure what is missing; write the results")
+    parser.add_argument("--device", default="cpu", help="cpu or cuda")
+    options = parser.parse_args(arguments)
+    if options.command == "run":
+        return exit_status(lambda: measure(path, cells(options.device)), "Stopped; the same command continues.")
+    return exit_status(lambda: results.save(out, out.stem, collect()))

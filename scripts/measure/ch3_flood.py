@@ -11,18 +11,16 @@ and water drawn by hand. Galileo, frozen, is told that pixels are 30 m wide; pla
 
 from __future__ import annotations
 
-import argparse
 import functools
 import sys
 from pathlib import Path
 
 import numpy as np
-from cells import finished, measure
+from cells import command, finished
 from ch3_compare import Task, ends, fresh, gain, trained_both
 
 from lulc_utils import contrastive as co
-from lulc_utils import data, evaluate, galileo, results
-from lulc_utils.cli import exit_status
+from lulc_utils import data, evaluate, galileo
 from lulc_utils.contrastive import unet
 from lulc_utils.evaluate import mean_interval
 from lulc_utils.scene import UNLABELLED, Scene, labels_of, pixels_of
@@ -143,14 +141,7 @@ def collect() -> dict:
 
 def main(arguments: list[str] | None = None) -> int:
     """The command line; returns the exit code."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("command", choices=("run", "collect"), help="measure what is missing; write the results")
-    parser.add_argument("--device", default="cpu", help="cpu or cuda")
-    options = parser.parse_args(arguments)
-    if options.command == "run":
-        return exit_status(lambda: measure(CELLS, cells(options.device)), "Stopped; the same command continues.")
-    path = ROOT / "book" / "measured" / "contrastive_flood.json"
-    return exit_status(lambda: results.save(path, "contrastive_flood", collect()))
+    return command(__doc__, CELLS, cells, collect, ROOT / "book" / "measured" / "contrastive_flood.json", arguments)
 
 
 if __name__ == "__main__":

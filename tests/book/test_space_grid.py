@@ -66,7 +66,7 @@ def test_every_kind_of_cell_of_the_simulated_grid_runs(measure, monkeypatch, tmp
     kinds = {name.split(" -> ")[0]: name for name in reversed(todo) if " -> 24 points, temperate plain" in name}
     assert len(kinds) == 6, "three other regions, one date, two heads"
     wanted = [*main[:1], *kinds.values()]
-    space.measure(space.CELLS, {name: todo[name] for name in wanted})
+    measure("cells").measure(space.CELLS, {name: todo[name] for name in wanted})
     (first, *side) = space.finished(space.CELLS).values()
     assert set(first["scores"]) == {
         "pixels", "neighborhoods", "random, frozen", "pre-trained, frozen", "random", "pre-trained"
