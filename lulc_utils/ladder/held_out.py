@@ -16,7 +16,8 @@ DUBAI = ("tile 3", "tile 5", "tile 7")
 SIDE = 224  # pixels of a crop
 METERS = 1000  # ground that is nearer than this is one place
 DEGREE = 111_320  # meters per degree of latitude
-BANK, ASKED = range(70, 78), range(80, 86)  # numbers of UC Merced; two between them are left out
+NUMBERS, GAP = range(70, 86), 2  # of UC Merced; neighbors can come from one photograph, so two are left out between
+ASKED = (range(80, 86), range(75, 81), range(70, 76))  # numbers to name, of three draws
 
 
 class Fold(NamedTuple):
@@ -83,9 +84,14 @@ def buildings(every: int = 1) -> Task:
     return Task("buildings", [Fold(kampala, in_places(nairobi)), Fold(nairobi, in_places(kampala))])
 
 
-def photographs(every: int = 1) -> Fold:
-    """UC Merced: photographs of 21 kinds to compare with, and others to name; the group is the kind."""
-    return Fold(*([s.middle(SIDE) for s in data.uc_merced(numbers[::every])] for numbers in (BANK, ASKED)))
+def photographs(every: int = 1, draw: int = 0) -> Fold:
+    """UC Merced: photographs of 21 kinds to compare with, and six of each kind to name; the group is the kind.
+
+    draw   0, 1 or 2: which numbers are named; with six or eight numbers on the other side of the gap it is compared
+    """
+    asked = ASKED[draw]
+    bank = [n for n in NUMBERS if n < asked.start - GAP or n >= asked.stop + GAP]
+    return Fold(*([s.middle(SIDE) for s in data.uc_merced(numbers[::every])] for numbers in (bank, asked)))
 
 
 def real_sets(every: int = 1) -> list[Task | Fold]:

@@ -75,6 +75,16 @@ def test_photographs_are_named_by_their_colors_and_not_by_noise():
 
 
 @pytest.mark.skipif(not os.environ.get("LULC_DATA_MIRROR"), reason="LULC_DATA_MIRROR is not set")
+@pytest.mark.parametrize("draw", range(3))
+def test_photographs_to_name_are_no_neighbors_of_those_to_compare_with(draw, monkeypatch):
+    asked_for = []
+    monkeypatch.setattr(ladder.held_out.data, "uc_merced", lambda numbers: asked_for.append(list(numbers)) or [])
+    ladder.photographs(draw=draw)
+    bank, asked = asked_for
+    assert len(asked) == 6 and len(bank) >= 6
+    assert min(abs(a - b) for a in asked for b in bank) > 2
+
+
 def test_the_real_sets_hold_nothing_that_was_trained_on():
     dubai, vegetation, buildings, photographs = ladder.real_sets(every=8)
     (fold,) = dubai.folds
