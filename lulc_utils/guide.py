@@ -59,9 +59,9 @@ def _clusters() -> Iterator[Choice]:
     parts = {"simulated": results.measured(chapter, "simulated")["mIoU"]}
     parts["Dubai"] = results.measured(chapter, "dubai")["scores"]["mIoU"]
     for images, miou in parts.items():
-        other = ("k-means + CRF", miou["k-means, frozen features + CRF"])
+        instead = ("k-means + CRF", miou["k-means, frozen features + CRF"])
         do = ("STEGO + CRF", miou["STEGO + CRF"])
-        yield Choice(0, "no labels", f"aerial, {images}", images == "Dubai", do, other, chapter)
+        yield Choice(0, "no labels", f"aerial, {images}", images == "Dubai", do, instead, chapter)
 
 
 def _points() -> Iterator[Choice]:
@@ -70,24 +70,24 @@ def _points() -> Iterator[Choice]:
         ways = results.measured(chapter, part)["ways"]
         for n in ("12", "48", "96"):
             do = ("middles, groups", ways["middle points, groups"][n])
-            other = ("random, classifier", ways["random points, classifier"][n])
-            yield Choice(int(n), f"{n} points", "10 m", real, do, other, chapter)
+            instead = ("random, classifier", ways["random points, classifier"][n])
+            yield Choice(int(n), f"{n} points", "10 m", real, do, instead, chapter)
 
 
 def _networks() -> Iterator[Choice]:
     chapter, do = "contrastive_grid", "pre-trained U-Net"
     regions = results.measured(chapter, "scores").values()
     for share in ("0.01", "0.1", "1.0"):
-        for key, other in (("random", "from scratch"), ("pixels", "single pixels")):
-            best, instead = ([region[share][kind][0] for region in regions] for kind in ("here", key))
-            both = [(float(np.mean(v)), min(v), max(v)) for v in (best, instead)]  # over the regions
+        for key, instead in (("random", "from scratch"), ("pixels", "single pixels")):
+            best, rival = ([region[share][kind][0] for region in regions] for kind in ("here", key))
+            both = [(float(np.mean(v)), min(v), max(v)) for v in (best, rival)]  # over the regions
             labels, budget = f"{float(share):.0%} of 200 patches", float(share) * 200 * PATCH
-            yield Choice(budget, labels, "10 m", False, (do, both[0]), (other, both[1]), chapter)
+            yield Choice(budget, labels, "10 m", False, (do, both[0]), (instead, both[1]), chapter)
     real = results.measured(chapter, "real")
     for share in ("0.05", "0.25", "1.0"):
         labels, both = f"{float(share):.0%} of 40 squares", real[share]
-        other = ("from scratch", both["random"])
-        yield Choice(float(share) * 40 * PATCH, labels, "10 m", True, (do, both["pre-trained"]), other, chapter)
+        instead = ("from scratch", both["random"])
+        yield Choice(float(share) * 40 * PATCH, labels, "10 m", True, (do, both["pre-trained"]), instead, chapter)
 
 
 def _metadata() -> Iterator[Choice]:

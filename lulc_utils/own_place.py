@@ -101,8 +101,8 @@ def check_areas(
 def learned_elsewhere(scene: Scene, *, seed: int = 0, n: int = 12) -> mapping.Model:
     """Chapter 5's model for a simulated scene: single pixels, from n other labelled places of its region on its day."""
     region = simulate.region_of(scene)
-    others = [simulate.satellite(seed + 100 + i, region, scene.date, size=96) for i in range(n)]
-    return probes.pixel_probe(others, seed=seed)
+    scenes = [simulate.satellite(seed + 100 + i, region, scene.date, size=96) for i in range(n)]
+    return probes.pixel_probe(scenes, seed=seed)
 
 
 def miou_elsewhere(scenes: Sequence[Scene], *, seed: int = 0) -> list[float]:
@@ -139,12 +139,12 @@ def rivals(scenes: Sequence[Scene], *, seed: int = 0, steps: int = 40, n: int = 
     """mIoU that other choices add to n groups named in their middles, in simulated places, with intervals over them."""
     usual, name = {"seed": seed, "placements": ("middle",)}, "middle points, groups"
     base = np.array(points.compare(scenes, (n,), **usual)[name][n])
-    others = {
+    choices = {
         "Euclidean distance": points.compare(scenes, (n,), distance=True, **usual)[name][n],
         "U-Net": points.compare(scenes, (n,), "U-Net", draws=10, steps=steps, **usual)[name][n],
         "chapter 5's model": miou_elsewhere(scenes, seed=seed),
     }
-    return {other: evaluate.mean_interval(scores - base) for other, scores in others.items()} | {
+    return {choice: evaluate.mean_interval(scores - base) for choice, scores in choices.items()} | {
         "base": evaluate.mean_interval(base)
     }
 

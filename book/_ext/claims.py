@@ -112,8 +112,8 @@ def overview(entries: list[dict]) -> str:
     for entry in by_chapter(entries):
         cells = []
         for kind in ("simulated", "real"):
-            found = [f["verdict"] for f in entry["findings"] if f["where"].split(" (")[0] == kind]
-            cells.append(f"{sign(found[0])} {found[0]}" if found else "–")
+            verdicts = [f["verdict"] for f in entry["findings"] if f["where"].split(" (")[0] == kind]
+            cells.append(f"{sign(verdicts[0])} {verdicts[0]}" if verdicts else "–")
         rows.append(f"| [{title(entry)}](#{anchor(entry)}) | {' | '.join(cells)} |")
     return "\n".join([*rows, "", KEY])
 

@@ -11,19 +11,19 @@ SENT = 70  # GB of results to the driver, either place: 8 classes, windows of 25
 
 def row(parts: dict[str, dict], part: str, name: str) -> dict:
     """A row of the benchmark; ValueError when it is not there."""
-    for found in parts[part]["rows"]:
-        if found["name"] == name:
-            return found
+    for entry in parts[part]["rows"]:
+        if entry["name"] == name:
+            return entry
     raise ValueError(f"performance.json has no row '{name}' in its part '{part}'; measure it with bench.py --keep.")
 
 
 def rate(parts: dict[str, dict]) -> float:
     """Megapixels per second that one core maps with the embedded backbone."""
     text = row(parts, "workers", "two workers, embedded backbone")["explanation"]
-    found = re.search(r"([\d.]+) megapixels/s with one worker", text)
-    if not found:
+    speed = re.search(r"([\d.]+) megapixels/s with one worker", text)
+    if not speed:
         raise ValueError("performance.json does not say how fast one worker maps; measure the part 'workers' again.")
-    return float(found[1])
+    return float(speed[1])
 
 
 def driver(parts: dict[str, dict]) -> float:
@@ -48,26 +48,26 @@ def rates(parts: dict[str, dict]) -> str:
     """What maps how fast, and how many workers one driver can serve."""
     trivial = row(parts, "mapping", "mapping against copying, overlap 64")["explanation"]
     alone = re.search(r"([\d.]+) megapixels/s", trivial)[1]
-    one, most = rate(parts), driver(parts)
+    per_core, most = rate(parts), driver(parts)
     return (
         "| what | megapixels per second |\n|---|---:|\n"
-        f"| embedded ViT and STEGO head, windows of 256, overlap 32, one core | {one:.2f} |\n"
+        f"| embedded ViT and STEGO head, windows of 256, overlap 32, one core | {per_core:.2f} |\n"
         f"| reading, blending and writing alone (a trivial model), one process | {alone} |\n"
         f"| what one driver can put together of the answers of its workers | {most:.2f} |\n\n"
-        f"More than about {most / one:.0f} workers of {one:.2f} megapixels a second would wait for the driver: then "
-        "cut the area into pieces, one map and one driver each."
+        f"More than about {most / per_core:.0f} workers of {per_core:.2f} megapixels a second would wait for the "
+        "driver: then cut the area into pieces, one map and one driver each."
     )
 
 
 def countries(parts: dict[str, dict]) -> str:
     """Two large areas on paper: hours of one core, minutes of as many workers as a driver can serve."""
-    one, most = rate(parts), driver(parts)
-    workers, names = int(most / one), list(MEGAPIXELS)
-    minutes = [n / (workers * one) / 60 for n in MEGAPIXELS.values()]
+    per_core, most = rate(parts), driver(parts)
+    workers, names = int(most / per_core), list(MEGAPIXELS)
+    minutes = [n / (workers * per_core) / 60 for n in MEGAPIXELS.values()]
     table = {
         "pixels": [f"{n} million" for n in MEGAPIXELS.values()],
         "scene, uncompressed": [f"{n} GB" for n in GIGABYTES.values()],
-        "embedded ViT (three bands), one core": [f"{n / one / 3600:.1f} hours" for n in MEGAPIXELS.values()],
+        "embedded ViT (three bands), one core": [f"{n / per_core / 3600:.1f} hours" for n in MEGAPIXELS.values()],
         f"embedded ViT, {workers} workers": [f"{n:.0f} minutes" for n in minutes],
         "results sent to the driver (8 classes, windows of 256, overlap 32)": [f"{SENT} GB"] * 2,
         "disk for the unfinished map": [f"{n / 1000:.1f} GB" for n in MEGAPIXELS.values()],

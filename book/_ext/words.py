@@ -55,13 +55,13 @@ def inside(node: nodes.Node) -> bool:
 
 def _link(text: nodes.Text, word: re.Pattern, left: dict[str, str], page: str) -> None:
     pieces, at = [], 0
-    for found in word.finditer(text):
-        term = left.pop(found[1].lower(), None)
+    for match in word.finditer(text):
+        term = left.pop(match[1].lower(), None)
         if term:
-            shown = nodes.inline("", found[0], classes=["std", "std-term"])
+            shown = nodes.inline("", match[0], classes=["std", "std-term"])
             to = {"refdomain": "std", "reftype": "term", "reftarget": term, "refexplicit": True, "refwarn": True}
-            pieces += [nodes.Text(text[at : found.start()]), addnodes.pending_xref("", shown, refdoc=page, **to)]
-            at = found.end()
+            pieces += [nodes.Text(text[at : match.start()]), addnodes.pending_xref("", shown, refdoc=page, **to)]
+            at = match.end()
     if pieces:
         index = text.parent.index(text)
         text.parent[index : index + 1] = [*pieces, nodes.Text(text[at:])]

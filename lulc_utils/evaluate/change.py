@@ -61,9 +61,9 @@ def precision(values: np.ndarray, truth: np.ndarray, recalls: Sequence[float]) -
     """
     flat, real = np.ravel(values).astype(float), np.ravel(truth).astype(float)
     _, at, size = np.unique(-flat, return_inverse=True, return_counts=True)
-    found = np.cumsum(np.bincount(at.ravel(), real)) / real.sum()
-    pure = found * real.sum() / np.cumsum(size)
-    return pure[np.searchsorted(found, np.asarray(recalls) - 1e-12)]
+    recall = np.cumsum(np.bincount(at.ravel(), real)) / real.sum()
+    pure = recall * real.sum() / np.cumsum(size)
+    return pure[np.searchsorted(recall, np.asarray(recalls) - 1e-12)]
 
 
 def efficiency(changed: np.ndarray, truth: np.ndarray) -> float:

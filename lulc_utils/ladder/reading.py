@@ -41,13 +41,13 @@ def named_groups(x: torch.Tensor, y: np.ndarray, n: int, seed: int = 0) -> tuple
     Which of the two is better depends on the description and on the ground, so each description gets the scaling that
     agrees more with the classes [M] of the patches that it was made of.
     """
-    k, found = (n if n > 2 else 8), []
+    k, candidates = (n if n > 2 else 8), []
     for normalize in (False, True):
         groups = cluster.kmeans(x, k, seed, normalize=normalize)
         members = evaluate.predict(groups, x)
         names = cluster.names(y, members, n, k, many=k > n)
-        found.append((evaluate.miou(y, evaluate.apply_match(members, names), n), groups, names))
-    _, groups, names = max(found, key=lambda one: one[0])
+        candidates.append((evaluate.miou(y, evaluate.apply_match(members, names), n), groups, names))
+    _, groups, names = max(candidates, key=lambda candidate: candidate[0])
     return groups, names
 
 

@@ -53,7 +53,7 @@ COMPARED = {  # (dates, way), minus (dates, way)
 }
 
 
-class Found(NamedTuple):
+class Answer(NamedTuple):
     """What a way says about every pixel: how strongly it speaks for change, and the answer [h, w] bool."""
 
     values: np.ndarray
@@ -97,16 +97,16 @@ def learn(seed: int = 0) -> Models:
     return Models(own, {name: fit(BEFORE, day) for name, day in AFTER.items()}, fit(*YEARS))
 
 
-def one_date(before: Scene, after: Scene, first: Model, second: Model, both: Model) -> dict[str, Found]:
+def one_date(before: Scene, after: Scene, first: Model, second: Model, both: Model) -> dict[str, Answer]:
     """Ways with one date a year: first and second learned from one day each, `both` from both days."""
     _, maps = change.of_models(before, after, first, second)
     soft, shared = change.of_models(before, after, both, both)
     bands = change.of_bands(before, after)
     apart, same = (a != b for a, b in (maps, shared))
     return {
-        "two maps, two models": Found(apart, apart),
-        "two maps, one model": Found(same, same),
-        "the same, 0.25 ha at least": Found(same, change.sieve(same, LEAST)),
+        "two maps, two models": Answer(apart, apart),
+        "two maps, one model": Answer(same, same),
+        "the same, 0.25 ha at least": Answer(same, change.sieve(same, LEAST)),
         "bands": _thresholded(bands),
         "bands, smoothed": _thresholded(change.smooth(bands)),
         "probabilities, one model": _thresholded(soft),
@@ -114,25 +114,25 @@ def one_date(before: Scene, after: Scene, first: Model, second: Model, both: Mod
     }
 
 
-def stacks(before: Scene, after: Scene, model: Model) -> dict[str, Found]:
+def stacks(before: Scene, after: Scene, model: Model) -> dict[str, Answer]:
     """Ways with four dates a year and one model for both years."""
     soft, maps = change.of_models(before, after, model, model)
     differ, bands = maps[0] != maps[1], change.of_bands(before, after)
     return {
-        "two maps, one model": Found(differ, differ),
-        "the same, 0.25 ha at least": Found(differ, change.sieve(differ, LEAST)),
+        "two maps, one model": Answer(differ, differ),
+        "the same, 0.25 ha at least": Answer(differ, change.sieve(differ, LEAST)),
         "bands, smoothed": _thresholded(change.smooth(bands)),
         "probabilities, one model": _thresholded(soft),
         "probabilities, smoothed": _thresholded(change.smooth(soft)),
     }
 
 
-def _thresholded(values: np.ndarray) -> Found:
-    return Found(values, values > change.otsu(values))
+def _thresholded(values: np.ndarray) -> Answer:
+    return Answer(values, values > change.otsu(values))
 
 
-def place(number: int, models: Models, size: int = 256) -> dict[str, tuple[np.ndarray, dict[str, Found]]]:
-    """{dates: (true change [h, w], {way: what it found})} at one place."""
+def place(number: int, models: Models, size: int = 256) -> dict[str, tuple[np.ndarray, dict[str, Answer]]]:
+    """{dates: (true change [h, w], {way: its answer})} at one place."""
     answers, early = {}, seen(number, BEFORE, size)
     for name, day in AFTER.items():
         late = changed(number, day, size)
@@ -143,11 +143,11 @@ def place(number: int, models: Models, size: int = 256) -> dict[str, tuple[np.nd
     return answers
 
 
-def measures(truth: np.ndarray, found: Found) -> dict[str, float | list[float]]:
+def measures(truth: np.ndarray, answer: Answer) -> dict[str, float | list[float]]:
     """F1, false change and sampling efficiency of an answer, and the precision of its values at all of RECALLS."""
-    f1, false = change.score(found.changed, truth)
-    worth = change.efficiency(found.changed, truth)
-    curve = change.precision(found.values, truth, RECALLS).tolist()
+    f1, false = change.score(answer.changed, truth)
+    worth = change.efficiency(answer.changed, truth)
+    curve = change.precision(answer.values, truth, RECALLS).tolist()
     return {"F1": f1, "false change": false, "worth": worth, "precision": curve}
 
 
@@ -156,8 +156,8 @@ def contest(numbers: Sequence[int], models: Models, size: int = 256) -> dict[str
     table: dict = {}
     for number in numbers:
         for dates, (truth, ways) in place(number, models, size).items():
-            for way, found in ways.items():
-                for measure, value in measures(truth, found).items():
+            for way, answer in ways.items():
+                for measure, value in measures(truth, answer).items():
                     table.setdefault(dates, {}).setdefault(way, {}).setdefault(measure, []).append(value)
     return table
 

@@ -58,8 +58,8 @@ def false_change(places: Mapping[str, Sequence[Scene]], models: Mapping[str, Mod
             known = (before.labels != UNLABELLED) & (after.labels != UNLABELLED)
             moved = (before.labels != after.labels) & known
             of_pairs.setdefault("infrared: vegetation came or went", []).append(float(moved[known].mean()))
-            for way, found in ways(before, after, models).items():
-                of_pairs.setdefault(way, []).append(float(found[known & ~moved].mean()))
+            for way, changed in ways(before, after, models).items():
+                of_pairs.setdefault(way, []).append(float(changed[known & ~moved].mean()))
         for way, values in of_pairs.items():
             table.setdefault(way, []).append(float(np.mean(values)))
     return table

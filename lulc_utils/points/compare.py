@@ -46,8 +46,8 @@ def _grid(spots: np.ndarray, n: int, rng: np.random.Generator) -> np.ndarray:
     rows = row_at[:, nodes[0]][:, :, nodes[1]].ravel()
     rows = rng.permutation(rows[rows >= 0])[:n]
     missing = n - len(rows)
-    others = rng.choice(np.setdiff1d(np.arange(len(spots)), rows), missing, replace=False) if missing else []
-    return np.concatenate([rows, np.asarray(others, int)])
+    extra = rng.choice(np.setdiff1d(np.arange(len(spots)), rows), missing, replace=False) if missing else []
+    return np.concatenate([rows, np.asarray(extra, int)])
 
 
 def map_from(use: str, rows: torch.Tensor, groups: Groups, points: np.ndarray, labels: np.ndarray) -> np.ndarray:
@@ -146,8 +146,8 @@ def effects(scores: Scores) -> dict[str, dict[int, np.ndarray]]:
     """
     numbers = list(next(iter(scores.values())))
     table = {
-        name: {n: np.subtract(scores[way][n], scores[other][n]) for n in numbers}
-        for name, (way, other) in EFFECTS.items()
+        name: {n: np.subtract(scores[way][n], scores[reference][n]) for n in numbers}
+        for name, (way, reference) in EFFECTS.items()
     }
     both = (table["middles, not random; groups"], table["middles, not random; classifier"])
     return table | {"interaction": {n: both[0][n] - both[1][n] for n in numbers}}

@@ -139,12 +139,12 @@ def _unet(images: np.ndarray, bands: tuple[str, ...], steps: int, seed: int) -> 
 
 def _galileo(images: np.ndarray, scenes: Sequence[Scene]) -> Describer:
     """Galileo's description, each number scaled to mean 0 and deviation 1 over some of the images [N, C, n, n]."""
-    told = {"bands": scenes[0].bands, "patch_size": FINE, **galileo.shared_facts(scenes)}
+    facts = {"bands": scenes[0].bands, "patch_size": FINE, **galileo.shared_facts(scenes)}
     some = images[:: -(-len(images) // ENOUGH)]
-    rows = torch.cat([galileo.describe(image, **told).flatten(0, 1) for image in some])
+    rows = torch.cat([galileo.describe(image, **facts).flatten(0, 1) for image in some])
     mean, spread = rows.mean(0), rows.std(0)
 
     def describe(pixels: np.ndarray) -> torch.Tensor:
-        return (galileo.describe(pixels, **told) - mean) / spread
+        return (galileo.describe(pixels, **facts) - mean) / spread
 
     return describe

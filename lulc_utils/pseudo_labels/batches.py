@@ -111,8 +111,8 @@ def draw_batch(
     perturb = partial(strong, mean=mean, std=std, strength=settings.strength)
     batch = Batch(weak(x, generator), y, weak(x_u, generator), perturb(x_u, generator))
     if find_method(settings.method).debias:
-        other = torch.Generator().manual_seed(generator.initial_seed() + 500_000)  # leaves the other draws alone
-        batch = batch._replace(x_strong=perturb(x, other))
+        separate = torch.Generator().manual_seed(generator.initial_seed() + 500_000)  # leaves the other draws alone
+        batch = batch._replace(x_strong=perturb(x, separate))
     # their metadata; part of it is dropped, but never for the weak views, which make the pseudo-labels
     if pool.meta is not None:
         meta, meta_u = pool.meta[rows].to(mean.device), pool.meta_u[rows_u].to(mean.device)

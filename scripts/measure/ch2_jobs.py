@@ -87,8 +87,8 @@ def compare(name: str, fold: str, seed: int) -> dict:
     fit, score = fold_of(name, fold)
     ours, asked = fit["frozen features"], score["frozen features"]
     k = GROUPS_FOR.get(ours.n_classes, ours.n_classes)
-    found = {d: cluster.by_cosine(fit[d].features, k, seed) for d in places.DESCRIBED}
-    ways = {f"k-means, {d}": (groups, fit[d], score[d]) for d, groups in found.items()}
+    groups_of = {d: cluster.by_cosine(fit[d].features, k, seed) for d in places.DESCRIBED}
+    ways = {f"k-means, {d}": (groups, fit[d], score[d]) for d, groups in groups_of.items()}
     ways["STEGO"] = head(ours.features, k, seed), ours, asked
     answers = ladder.answers(ways, ours, asked, sharpen=SHARPENED, samples=3000, seed=seed)
     for placed, click in PLACED.items():

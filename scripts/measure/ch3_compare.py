@@ -69,20 +69,20 @@ def trained_both(task: Task, starts: Mapping[str, co.unet.UNet], seed: int, devi
     return cell
 
 
-def stops(found: list[dict], name: str) -> list[int]:
+def stops(cells: list[dict], name: str) -> list[int]:
     """For every cell, after how many steps to stop: where the mean score of all cells of OTHER seeds is highest."""
-    scores = np.array([[cell["scores"][name][str(step)] for step in LADDER] for cell in found])
-    seeds = np.array([cell["seed"] for cell in found])
+    scores = np.array([[cell["scores"][name][str(step)] for step in LADDER] for cell in cells])
+    seeds = np.array([cell["seed"] for cell in cells])
     return [LADDER[int(scores[seeds != seed].mean(0).argmax())] for seed in seeds]
 
 
-def ends(found: list[dict], name: str, steps: int | list[int] | None = None) -> list[float]:
+def ends(cells: list[dict], name: str, steps: int | list[int] | None = None) -> list[float]:
     """The score of a contestant in every cell; of a trained one after so many steps, or where it stops."""
-    if not isinstance(found[0]["scores"][name], dict):
-        return [cell["scores"][name] for cell in found]
-    steps = stops(found, name) if steps is None else steps
-    steps = [steps] * len(found) if isinstance(steps, int) else steps
-    return [cell["scores"][name][str(step)] for cell, step in zip(found, steps, strict=True)]
+    if not isinstance(cells[0]["scores"][name], dict):
+        return [cell["scores"][name] for cell in cells]
+    steps = stops(cells, name) if steps is None else steps
+    steps = [steps] * len(cells) if isinstance(steps, int) else steps
+    return [cell["scores"][name][str(step)] for cell, step in zip(cells, steps, strict=True)]
 
 
 def gain(a: list[float], b: list[float]) -> tuple[float, float, float]:

@@ -104,13 +104,13 @@ def cell(task: str, budget: str, draw: int, device: str) -> dict:
     labels, truth = few(near, budget, draw), labels_of(far)
     contest = Task(pixels_of(near), labels, pixels_of(far), truth, len(scenes[0].classes))
     starts = dict(zip(("random", "pre-trained"), pretrained(draw, device), strict=True))
-    found = trained_both(contest, starts, draw, device)
+    outcome = trained_both(contest, starts, draw, device)
     known = labels != UNLABELLED
     rows = np.concatenate([described(i)[k] for i, k in zip(learn, known, strict=True) if k.any()])
     probe = evaluate.linear_probe(rows, labels[known], samples=5000, seed=draw)
     answer = np.stack([evaluate.predict(probe, described(i)) for i in held])
-    found["scores"]["Galileo, frozen"] = contest.score(answer)
-    return {"task": task, "budget": budget, "seed": draw} | found
+    outcome["scores"]["Galileo, frozen"] = contest.score(answer)
+    return {"task": task, "budget": budget, "seed": draw} | outcome
 
 
 def cells(device: str) -> dict:
@@ -121,7 +121,7 @@ def cells(device: str) -> dict:
 
 def collect() -> dict:
     """Means and Student's t intervals over draws, paired."""
-    done, found = list(finished(CELLS).values()), {}
+    done, grid = list(finished(CELLS).values()), {}
     for task in TASKS:
         for budget in BUDGETS:
             some = [c for c in done if (c["task"], c["budget"]) == (task, budget)]
@@ -130,13 +130,13 @@ def collect() -> dict:
             ours, names = ends(some, "pre-trained"), list(some[0]["scores"])
             gains = {f"minus {n}": gain(ours, ends(some, n)) for n in names if n != "pre-trained"}
             galileo_gains = {f"minus {n}": gain(ends(some, "Galileo, frozen"), ends(some, n)) for n in names[:3]}
-            found.setdefault(task, {})[budget] = {
+            grid.setdefault(task, {})[budget] = {
                 "draws": len(some),
                 "scores": {name: mean_interval(ends(some, name)) for name in names},
                 "pre-trained": gains,
                 "Galileo, frozen": galileo_gains,
             }
-    return {"settings": {"draws asked": len(DRAWS), "cells": len(done)}, "grid": found}
+    return {"settings": {"draws asked": len(DRAWS), "cells": len(done)}, "grid": grid}
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -56,9 +56,9 @@ def pretrained(region: str, seed: int, device: str, dates: int = 2) -> unet.UNet
 
 def task(region: str, seed: int, points: int) -> Task:
     """Points of the region's grounds; the label of a point holds on every date."""
-    here = bed(region, seed)
-    images, labels = here.every_date(co.label_points(here.labels, points, seed))
-    return Task(images, labels, here.test_images, here.truth, CLASSES)
+    drawn = bed(region, seed)
+    images, labels = drawn.every_date(co.label_points(drawn.labels, points, seed))
+    return Task(images, labels, drawn.test_images, drawn.truth, CLASSES)
 
 
 def main_cell(region: str, seed: int, points: int, device: str) -> dict:
@@ -105,22 +105,22 @@ def cells(device: str) -> dict:
     return todo
 
 
-def summary(found: list[dict]) -> dict:
+def summary(cells: list[dict]) -> dict:
     """Means with intervals over cells of one number of points, paired by region and seed."""
-    names = list(found[0]["scores"])
-    ours = ends(found, "pre-trained")
-    gains = {f"minus {name}": gain(ours, ends(found, name)) for name in names if name != "pre-trained"}
+    names = list(cells[0]["scores"])
+    ours = ends(cells, "pre-trained")
+    gains = {f"minus {name}": gain(ours, ends(cells, name)) for name in names if name != "pre-trained"}
     gains["minus random, equal compute"] = gain(
-        ends(found, "pre-trained", LADDER[-2]), ends(found, "random", LADDER[-1])
+        ends(cells, "pre-trained", LADDER[-2]), ends(cells, "random", LADDER[-1])
     )
-    gains["minus random, 200 steps each"] = gain(ends(found, "pre-trained", 200), ends(found, "random", 200))
-    classes = np.array([np.subtract(c["classes"]["pre-trained"], c["classes"]["random"]) for c in found], float)
+    gains["minus random, 200 steps each"] = gain(ends(cells, "pre-trained", 200), ends(cells, "random", 200))
+    classes = np.array([np.subtract(c["classes"]["pre-trained"], c["classes"]["random"]) for c in cells], float)
     legend = [c.name for c in simulate.SATELLITE_CLASSES]
-    curves = {n: {s: mean_interval(ends(found, n, s)) for s in LADDER} for n in ("random", "pre-trained")}
+    curves = {n: {s: mean_interval(ends(cells, n, s)) for s in LADDER} for n in ("random", "pre-trained")}
     return {
-        "cells": len(found),
-        "scores": {name: mean_interval(ends(found, name)) for name in names},
-        "stops": {name: sorted(set(stops(found, name))) for name in curves},
+        "cells": len(cells),
+        "scores": {name: mean_interval(ends(cells, name)) for name in names},
+        "stops": {name: sorted(set(stops(cells, name))) for name in curves},
         "curves": curves,
         "pre-trained": gains,
         "by class": {n: mean_interval(v[np.isfinite(v)]) for n, v in zip(legend, classes.T, strict=True)},
@@ -142,11 +142,11 @@ def collect() -> dict:
     }
 
 
-def by_region(found: list[dict]) -> dict:
+def by_region(cells: list[dict]) -> dict:
     """Pre-trained minus random in every region."""
-    ours, random = ends(found, "pre-trained"), ends(found, "random")
-    there = {r: [i for i, cell in enumerate(found) if cell["region"] == r] for r in REGIONS}
-    return {r: gain([ours[i] for i in at], [random[i] for i in at]) for r, at in there.items()}
+    ours, random = ends(cells, "pre-trained"), ends(cells, "random")
+    indices = {r: [i for i, cell in enumerate(cells) if cell["region"] == r] for r in REGIONS}
+    return {r: gain([ours[i] for i in at], [random[i] for i in at]) for r, at in indices.items()}
 
 
 def aside(by_points: dict[int, list[dict]], side: list[dict]) -> dict:
@@ -159,12 +159,12 @@ def aside(by_points: dict[int, list[dict]], side: list[dict]) -> dict:
         if key in usual:
             what = f"{cell['what']} -> {cell['region']}" if cell["what"] in REGIONS else cell["what"]
             kept.setdefault((what, cell["points"]), []).append((cell["scores"], usual[key]))
-    found: dict = {}
+    table: dict = {}
     for (what, points), pairs in kept.items():
         at = str(steps[points])
         gains = {s: mean_interval([a[at] - b[s][at] for a, b in pairs]) for s in ("random", "pre-trained")}
-        found.setdefault(what, {})[points] = {"steps": at} | {f"minus {s}": v for s, v in gains.items()}
-    return found
+        table.setdefault(what, {})[points] = {"steps": at} | {f"minus {s}": v for s, v in gains.items()}
+    return table
 
 
 def main(arguments: list[str] | None = None) -> int:

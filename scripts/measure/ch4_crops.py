@@ -90,8 +90,8 @@ def trained(arm: str, parts: list[tuple[Fields, Fields]], labels: int, settings:
 
 def place_of(rows: Fields, home: Fields) -> np.ndarray:
     """Easting and northing in units of home, [N, 2]."""
-    place, there = (np.stack([r.easting, r.northing], 1) for r in (rows, home))
-    return ((place - there.mean(0)) / there.std(0)).astype(np.float32)
+    place, origin = (np.stack([r.easting, r.northing], 1) for r in (rows, home))
+    return ((place - origin.mean(0)) / origin.std(0)).astype(np.float32)
 
 
 def ladder(home: str, labels: int, regions: dict[str, Fields]) -> dict:
@@ -101,28 +101,28 @@ def ladder(home: str, labels: int, regions: dict[str, Fields]) -> dict:
     near = partial(md.nearby, middle=(lat.mean(), lon.mean()), scale=(lat.std(), lon.std()))
     rows: dict = {}
     for arm, change in ARMS.items():
-        found = trained(arm, parts, labels, replace(SETTINGS, encoding=(near,), **change))
-        for own, (learn, test) in zip(found, parts, strict=True):
+        networks = trained(arm, parts, labels, replace(SETTINGS, encoding=(near,), **change))
+        for own, (learn, test) in zip(networks, parts, strict=True):
             domains = {"other blocks": test} | {name: of for name, of in regions.items() if name != home}
-            for domain, there in domains.items():
-                for name, score in answers(arm, own, there, learn, near).items():
+            for domain, asked in domains.items():
+                for name, score in answers(arm, own, asked, learn, near).items():
                     rows.setdefault(name, {}).setdefault(domain, []).append(score)
     return rows
 
 
-def answers(arm: str, own: pl.Trained, there: Fields, learn: Fields, near: md.Encoding) -> dict[str, float]:
+def answers(arm: str, own: pl.Trained, rows: Fields, learn: Fields, near: md.Encoding) -> dict[str, float]:
     """{name of the arm: accuracy} of one training in one domain."""
     if arm == "place only":
-        same = there.group[0].split()[0] == learn.group[0].split()[0]
-        return {arm: accuracy(own.student, there, place_of(there, learn))} if same else {}
+        same = rows.group[0].split()[0] == learn.group[0].split()[0]
+        return {arm: accuracy(own.student, rows, place_of(rows, learn))} if same else {}
     asked: dict = {} if arm in TOLD else {arm: (own.student, None)}
     if arm == "metadata dropout":
-        asked[UNTOLD] = own.student, md.unknown(len(there.y), (near,))
-    if known(there):
-        meta = samples(there, there.x).meta((near,))
+        asked[UNTOLD] = own.student, md.unknown(len(rows.y), (near,))
+    if known(rows):
+        meta = samples(rows, rows.x).meta((near,))
         asked |= {arm: (own.student, meta)} if arm in TOLD else {}
         asked |= {"teacher": (own.teacher, meta)} if arm == "student" else {}
-    return {name: accuracy(network, there, seen(there), meta) for name, (network, meta) in asked.items()}
+    return {name: accuracy(network, rows, seen(rows), meta) for name, (network, meta) in asked.items()}
 
 
 def accuracy(network: pl.MetadataTransformer, rows: Fields, x: np.ndarray, meta: torch.Tensor | None = None) -> float:
@@ -159,19 +159,19 @@ def summary(tables: dict) -> dict:
     pairs = {rival: ("student", arm) for rival, arm in RIVALS.items()} | {"dropout, told nothing": ("student", UNTOLD)}
     pairs |= {"told, over one network": ("told at test time", "image only")}
     pairs |= {"pseudo-labels, over supervised": ("image only", "supervised")}
-    found: dict = {"scores": {}, "gains": {}, "gains over places": {}, "gains by home": {}}
+    summed: dict = {"scores": {}, "gains": {}, "gains over places": {}, "gains by home": {}}
     for n in map(str, LABELS):
         for arm in next(iter(tables.values()))[n]:
             of = {where: cube(tables, n, arm, arm) for where, cube in CUBES.items()}
             row = {where: evaluate.mean_interval(v.mean(0)) for where, v in of.items() if v.size}
-            found["scores"].setdefault(n, {})[arm] = row
+            summed["scores"].setdefault(n, {})[arm] = row
         for name, (a, b) in pairs.items():
             gaps = {where: cube(tables, n, a, b) - cube(tables, n, b, a) for where, cube in CUBES.items()}
             for part, axis in (("gains", 0), ("gains over places", 1)):
                 row = {where: evaluate.mean_interval(gap.mean(axis)) for where, gap in gaps.items()}
-                found[part].setdefault(n, {})[name] = row
-        found["gains by home"][n] = by_home(tables, n)
-    return found
+                summed[part].setdefault(n, {})[name] = row
+        summed["gains by home"][n] = by_home(tables, n)
+    return summed
 
 
 def inside(tables: dict, labels: str, arm: str, other: str) -> np.ndarray:
@@ -210,11 +210,11 @@ def measure() -> None:
     tables = {home: {str(n): KEPT.load(f"{home}, {n}") for n in LABELS} for home in homes}
     about = {"repeats": len(REPEATS), "trap": {home: KEPT.load(f"trap, {home}") for home in homes}}
     about |= {"by region": {home: regional(of) for home, of in tables.items()}}
-    found = summary(tables)
-    rungs = {arm: found["scores"][str(LABELS[0])][arm] for arm in ORDER}
+    summed = summary(tables)
+    rungs = {arm: summed["scores"][str(LABELS[0])][arm] for arm in ORDER}
     about |= {"ladder": {w: {arm: of[w] for arm, of in rungs.items() if w in of} for w in CUBES}}
     path = ROOT / "book" / "measured" / "pseudo_label_crops.json"
-    results.save(path, "pseudo_label_crops", found | about)
+    results.save(path, "pseudo_label_crops", summed | about)
 
 
 def regional(tables: dict) -> dict:

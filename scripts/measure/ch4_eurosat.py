@@ -60,8 +60,8 @@ def measure() -> None:
     parts, scores = [rows[:TO_LEARN] for rows in order], {}
     for labels in tqdm(LABELS, desc="labels"):
         for name in METHODS:
-            found = trained(name, labels, x, y, parts)
-            for own, rows in zip(found, order, strict=True):
+            networks = trained(name, labels, x, y, parts)
+            for own, rows in zip(networks, order, strict=True):
                 held = rows[TO_LEARN:]
                 for where, (given, truth) in {"west": (x[held], y[held]), "east": east}.items():
                     share = evaluate.class_accuracy(truth, pl.predict(own.student, given), 10)

@@ -119,9 +119,9 @@ def run(path: Path, repeats: int, together: int, device: str) -> None:
     """Do what is not done, and add a line for every training."""
     with alone(path):
         for job, own in tqdm(list(todo(records(path), repeats, together)), desc="jobs"):
-            found = train(job, own, device)
+            lines = train(job, own, device)
             with path.open("a", encoding="utf8") as stream:
-                stream.write("".join(json.dumps(record) + "\n" for record in found))
+                stream.write("".join(json.dumps(record) + "\n" for record in lines))
 
 
 def train(job: Job, repeats: list[int], device: str = "cpu") -> list[dict]:
@@ -142,11 +142,11 @@ def train(job: Job, repeats: list[int], device: str = "cpu") -> list[dict]:
 
 def scored(job: Job, settings: pl.Settings, trained: pl.Trained, tests: dict) -> dict:
     """Accuracies by domain: `score` of what is used, `teacher` told all, `untold` of dropout told nothing."""
-    told, last = job.arm in (TOLD, DROPOUT), trained.history[-1]
+    with_metadata, last = job.arm in (TOLD, DROPOUT), trained.history[-1]
     record: dict = {"score": {}}
     for domain, test in tests.items():
         meta = pl.Samples.of(test).meta(settings.encoding)
-        asked = {"score": (trained.student, meta if told else None)}
+        asked = {"score": (trained.student, meta if with_metadata else None)}
         if job.arm == LED:
             asked["teacher"] = (trained.teacher, meta)
         if job.arm == DROPOUT:

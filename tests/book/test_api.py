@@ -16,10 +16,10 @@ NAMES = api.modules()
 
 
 def test_every_module_is_in_the_reference_once():
-    there = {p.stem for p in (ROOT / "lulc_utils").glob("*.py")} | {
+    modules = {p.stem for p in (ROOT / "lulc_utils").glob("*.py")} | {
         p.parent.name for p in (ROOT / "lulc_utils").glob("*/__init__.py")
     }
-    assert {name.split(".")[0] for name in NAMES} == {name for name in there if not name.startswith("_")}
+    assert {name.split(".")[0] for name in NAMES} == {name for name in modules if not name.startswith("_")}
     assert len(set(NAMES)) == len(NAMES)
 
 
@@ -45,13 +45,13 @@ def test_a_docstring_becomes_paragraphs_options_and_commands():
 
     ValueError when it cannot.
     """
-    found = api.described(text)
-    assert [type(n) for n in found] == [nodes.paragraph, nodes.definition_list, nodes.literal_block, nodes.paragraph]
-    assert [i.astext() for i in found[1]] == [
+    parts = api.described(text)
+    assert [type(n) for n in parts] == [nodes.paragraph, nodes.definition_list, nodes.literal_block, nodes.paragraph]
+    assert [i.astext() for i in parts[1]] == [
         "first\n\nwhat the first is, on two lines",
         "second\n\nwhat the second is",
     ]
-    assert found[0].astext() == "Does this and that." and isinstance(found[0][1], nodes.literal)
+    assert parts[0].astext() == "Does this and that." and isinstance(parts[0][1], nodes.literal)
 
 
 def test_long_signatures_are_broken_between_arguments_only():

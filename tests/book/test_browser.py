@@ -139,11 +139,11 @@ def violations(page, **options) -> list[str]:
         if not frame.evaluate("'axe' in window"):
             frame.evaluate(AXE_SCRIPT)
     options |= {"resultTypes": ["violations", "incomplete"], "preload": False}  # preloading serves rules for media
-    found = page.evaluate(VIOLATIONS, options)
+    violations = page.evaluate(VIOLATIONS, options)
     return [
         f"{v['impact']} {v['id']}, {len(v['nodes'])} times, first at {v['nodes'][0]['target']}: "
         f"{v['nodes'][0]['html'][:120]}"
-        for v in found
+        for v in violations
         if v["impact"] in ("serious", "critical")
     ]
 

@@ -34,13 +34,13 @@ def code(path):
 
 def imported(text):
     """Modules that a file imports whenever it is imported or run: not those inside functions or `try`."""
-    found = set()
+    modules = set()
     for node in ast.parse(text).body:
         if isinstance(node, ast.Import):
-            found |= {alias.name.split(".")[0] for alias in node.names}
+            modules |= {alias.name.split(".")[0] for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and not node.level:
-            found.add(node.module.split(".")[0])
-    return found - set(sys.stdlib_module_names) - {"lulc_utils"}
+            modules.add(node.module.split(".")[0])
+    return modules - set(sys.stdlib_module_names) - {"lulc_utils"}
 
 
 # --------------------------------------------------------------------------------------------- what Colab has
@@ -48,20 +48,20 @@ def imported(text):
 
 def test_our_requirements_admit_the_versions_of_colab():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf8"))["project"]
-    there = colab.preinstalled()
+    versions = colab.preinstalled()
     for requirement in map(Requirement, project["dependencies"]):
-        version = there.get(requirement.name)
+        version = versions.get(requirement.name)
         assert version, f"{requirement.name} is not among what Colab has"
         assert requirement.specifier.contains(version), f"Colab's {requirement.name} {version} is refused"
 
 
 def test_chapters_and_package_import_nothing_that_colab_lacks():
-    there = {MODULES.get(name, name).lower() for name in colab.preinstalled()}
+    packages = {MODULES.get(name, name).lower() for name in colab.preinstalled()}
     files = {path: path.read_text(encoding="utf8") for path in (ROOT / "lulc_utils").rglob("*.py")}
     for path in NOTEBOOKS:
         files[path] = "\n".join(text for text in code(path)[1:])  # the first cell holds a magic
     for path, text in files.items():
-        lacking = {name for name in imported(text) if name.lower() not in there}
+        lacking = {name for name in imported(text) if name.lower() not in packages}
         assert not lacking, f"{path.relative_to(ROOT)} imports {', '.join(sorted(lacking))}"
 
 

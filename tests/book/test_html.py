@@ -75,10 +75,10 @@ def test_pages_load_nothing_from_other_hosts(page):
     inner = [BeautifulSoup(f["srcdoc"], "html.parser") for f in parts.find_all("iframe", srcdoc=True)]
     for tree in [parts, *inner]:
         for tag, attribute in (("script", "src"), ("link", "href"), ("img", "src"), ("iframe", "src")):
-            for found in tree.find_all(tag):
-                if tag == "link" and not set(found.get("rel", [])) & {"stylesheet", "preload", "icon"}:
+            for element in tree.find_all(tag):
+                if tag == "link" and not set(element.get("rel", [])) & {"stylesheet", "preload", "icon"}:
                     continue
-                address = found.get(attribute) or ""
+                address = element.get(attribute) or ""
                 assert not urlparse(address).netloc, f"<{tag}> of {page} loads {address}"
 
 

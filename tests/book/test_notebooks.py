@@ -54,14 +54,16 @@ def test_first_code_cell_is_the_same_bootstrap_everywhere(path):
 
 @each_chapter
 def test_one_parameters_cell_with_commented_literals(path):
-    found = [c for c in cells(path, "code") if "parameters" in tags(c)]
-    assert len(found) == 1
-    assert cells(path, "code").index(found[0]) == 1, "the parameters follow the bootstrap"
-    for node, line in zip(ast.parse(source(found[0])).body, source(found[0]).strip().splitlines(), strict=True):
+    parameter_cells = [c for c in cells(path, "code") if "parameters" in tags(c)]
+    assert len(parameter_cells) == 1
+    assert cells(path, "code").index(parameter_cells[0]) == 1, "the parameters follow the bootstrap"
+    for node, line in zip(
+        ast.parse(source(parameter_cells[0])).body, source(parameter_cells[0]).strip().splitlines(), strict=True
+    ):
         assert isinstance(node, ast.Assign), line
         ast.literal_eval(node.value)
         assert len(line.split("#", 1)[1].strip()) > 5, f"no help comment: {line}"
-    assert {"seed", "results_file"} <= {n.targets[0].id for n in ast.parse(source(found[0])).body}
+    assert {"seed", "results_file"} <= {n.targets[0].id for n in ast.parse(source(parameter_cells[0])).body}
 
 
 @each_chapter
@@ -151,7 +153,7 @@ def test_headings_badge_and_sections(path):
 
 @each_chapter
 def test_every_exercise_is_asked_solved_and_checked_in_this_order(path):
-    found, exercise = [], None
+    numbers, exercise = [], None
     for cell in cells(path):
         text, kind = source(cell), tags(cell) & {"solution", "check"}
         for heading in re.finditer(r"^### Exercise (\d+): \w+", text, re.M):
@@ -162,16 +164,16 @@ def test_every_exercise_is_asked_solved_and_checked_in_this_order(path):
             assert kind, f"between exercise {exercise} and its check stands: {text[:60]}"
             steps.append(kind.pop())
             if steps[-1] == "check" and set(steps[:-1]) == {"solution"}:
-                found, exercise = [*found, exercise], None
-    assert exercise is None and found == list(range(1, len(found) + 1)) and 2 <= len(found) <= 4
+                numbers, exercise = [*numbers, exercise], None
+    assert exercise is None and numbers == list(range(1, len(numbers) + 1)) and 2 <= len(numbers) <= 4
     solved = [c for c in cells(path, "code") if "solution" in tags(c)]
     checked = [c for c in cells(path, "code") if "check" in tags(c)]
-    assert len(solved) >= len(checked) == len(found)
+    assert len(solved) >= len(checked) == len(numbers)
     assert all("hide-cell" in tags(c) for c in solved), "solutions are folded away"
     prompts = {c["metadata"].get("mystnb", {}).get("code_prompt_show") for c in solved}
     assert prompts == {"Show the solution"}, "a folded solution says what it is; other folded cells are just code"
     assert not any(tags(c) & {"hide-cell", "hide-input", "remove-cell"} for c in checked), "checks are in sight"
-    for number, cell in zip(found, checked, strict=True):
+    for number, cell in zip(numbers, checked, strict=True):
         assert re.search(r"^\s*assert ", source(cell), re.M), f"check {number} asserts nothing"
         assert f'print("Exercise {number}:' in source(cell) or f'print(f"Exercise {number}:' in source(cell)
 
@@ -224,8 +226,8 @@ def test_measured_results_are_kept_for_every_chapter():
     real = {"dubai", "real", "terramesh"}  # the parts measured on real data, under any of these names
     for chapter in run_chapters.chapters():
         kept = json.loads((ROOT / "book" / "measured" / f"{chapter}.json").read_text(encoding="utf8"))
-        found = [kept["results"][part] for part in real & set(kept["results"])]
-        assert kept["chapter"] == chapter and found and all(found), "run `make measure` where data can be had"
+        parts = [kept["results"][part] for part in real & set(kept["results"])]
+        assert kept["chapter"] == chapter and parts and all(parts), "run `make measure` where data can be had"
 
 
 def test_configuration_has_no_misspelt_key():

@@ -55,7 +55,7 @@ def test_the_problem_has_room_on_seeds_that_are_never_reported(script):
     few = [pl.Samples.of(train.rows(pl.few_per_class(train.y, 16, classes, seed))) for seed in range(4)]
     trained = pl.train_together([*few, every], [every] * 5, range(5), settings, classes=classes)
     scores = {
-        domain: [evaluate.class_accuracy(rows.y, pl.predict(one.student, rows.x), classes) for one in trained]
+        domain: [evaluate.class_accuracy(rows.y, pl.predict(own.student, rows.x), classes) for own in trained]
         for domain, rows in tests.items()
     }
     room = {domain: of[-1] - np.mean(of[:-1]) for domain, of in scores.items()}

@@ -12,6 +12,8 @@ from importlinter.cli import lint_imports
 ROOT = Path(__file__).resolve().parents[2]
 FILES = sorted(path for folder in ("lulc_utils", "book", "scripts") for path in (ROOT / folder).rglob("*.py"))
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+TESTS = sorted((ROOT / "tests").rglob("*.py"))
+EMPTY_NAMES = {"found", "here", "there", "one", "told"}  # say neither what a value is nor what it is for
 FUNCTIONS = ast.FunctionDef | ast.AsyncFunctionDef
 LINES_OF_A_FILE, LINES_OF_A_BODY, LINES_OF_A_CELL, COLUMNS, MEDIAN, DEFINITIONS, IN_A_ROW = 250, 30, 12, 78, 6, 45, 2
 
@@ -61,6 +63,24 @@ def test_no_body_of_a_function_is_long():
             if lines > LINES_OF_A_BODY:
                 long[f"{name(path)} {node.name}"] = lines
     assert not long
+
+
+def bound(tree):
+    """The names that a piece of code gives to its variables, arguments, functions and imports."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            yield node.id
+        elif isinstance(node, (ast.arg, ast.alias, *FUNCTIONS.__args__)):
+            yield getattr(node, "arg", None) or getattr(node, "asname", None) or node.name
+
+
+def test_names_say_what_a_value_is():
+    texts = {name(path): [path.read_text(encoding="utf8")] for path in (*FILES, *TESTS)}
+    texts |= {name(path): code(path) for path in NOTEBOOKS}
+    empty = {
+        f: words for f, of in texts.items() if (words := EMPTY_NAMES & {n for t in of for n in bound(ast.parse(t))})
+    }
+    assert not empty
 
 
 # ------------------------------------------------------------------------------------------ the chapters

@@ -46,9 +46,9 @@ def test_a_cell_is_measured_once_and_survives_a_stop(measure, tmp_path):
 
 def test_a_network_stops_where_other_seeds_were_best(measure):
     compare = measure("ch3_compare")
-    found = [{"seed": i, "scores": {"net": {"1": a, "2": b}}} for i, (a, b) in enumerate([(0, 1), (0, 1), (9, 1)])]
-    assert compare.stops(found, "net") == [1, 1, 2]  # the third is not asked about itself
-    assert compare.ends(found, "net") == [0, 0, 1] and compare.ends(found, "net", 2) == [1, 1, 1]
+    cells = [{"seed": i, "scores": {"net": {"1": a, "2": b}}} for i, (a, b) in enumerate([(0, 1), (0, 1), (9, 1)])]
+    assert compare.stops(cells, "net") == [1, 1, 2]  # the third is not asked about itself
+    assert compare.ends(cells, "net") == [0, 0, 1] and compare.ends(cells, "net", 2) == [1, 1, 1]
 
 
 def test_every_kind_of_cell_of_the_simulated_grid_runs(measure, monkeypatch, tmp_path):
@@ -59,7 +59,7 @@ def test_every_kind_of_cell_of_the_simulated_grid_runs(measure, monkeypatch, tmp
     monkeypatch.setattr(space, "CELLS", tmp_path / "cells.jsonl")
     monkeypatch.setattr(space, "PRETRAINING", {"steps": 1, "crop": 16, "batch_size": 2, "points": 8})
     monkeypatch.setattr(space, "bed", lambda region, seed: co.draw_bed(region, seed, grounds=3, test=2, size=32))
-    monkeypatch.setattr(space, "ends", lambda found, name, steps=None: [1.0 * (name == "pre-trained")] * len(found))
+    monkeypatch.setattr(space, "ends", lambda cells, name, steps=None: [1.0 * (name == "pre-trained")] * len(cells))
     todo = space.cells("cpu")
     main = [name for name in todo if "->" not in name]
     assert len(main) == 160 and list(todo)[:160] == main and "24 points" in main[0]

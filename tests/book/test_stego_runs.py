@@ -70,8 +70,8 @@ def test_differences_are_paired_by_place(measure):
     assert {name: len(some) for name, some in groups.items()} == {
         "Dubai": 8, "vegetation": 3, "buildings": 2, "Dubai, unseen": 3, "Dubai, seen": 5, "unseen": 8, "all": 13,
     }  # fmt: skip
-    found = stego.differences(groups)["STEGO minus k-means, frozen features"]["miou"]
-    assert all(interval == pytest.approx((0.2, 0.2, 0.2)) for interval in found.values())
+    intervals = stego.differences(groups)["STEGO minus k-means, frozen features"]["miou"]
+    assert all(interval == pytest.approx((0.2, 0.2, 0.2)) for interval in intervals.values())
     assert stego.means(groups)["all"]["STEGO"]["miou"][0] == pytest.approx(0.5 + 0.07)
 
 

@@ -42,10 +42,10 @@ def small(*solution, tags=("solution", "hide-cell")):
 
 def test_a_stub_keeps_what_is_outside_of_the_markers_and_raises_in_their_place():
     source = "given = 1\ndef f(x):\n    ### BEGIN SOLUTION\n    return x + given\n    ### END SOLUTION\n"
-    found = student.stub(source, 2)
-    assert found.splitlines()[:2] == ["given = 1", "def f(x):"] and "return" not in found
+    copy = student.stub(source, 2)
+    assert copy.splitlines()[:2] == ["given = 1", "def f(x):"] and "return" not in copy
     scope = {}
-    exec(found, scope)
+    exec(copy, scope)
     with pytest.raises(NotImplementedError, match="Exercise 2: replace this line"):
         scope["f"](1)
 

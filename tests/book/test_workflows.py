@@ -148,12 +148,12 @@ def git(folder, *arguments):
 def test_a_fork_commits_its_links_once_and_the_home_of_the_book_never(clone):
     home = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf8"))["repository"]
     before = git(clone / "remote", "rev-parse", "main")
-    here = {"LULC_REPOSITORY": home["url"], "LULC_REF": home["branch"]}
-    assert run_step(clone, "pages", "stamp", "Point all links", **here).strip() == f"commit={before}"
+    own = {"LULC_REPOSITORY": home["url"], "LULC_REF": home["branch"]}
+    assert run_step(clone, "pages", "stamp", "Point all links", **own).strip() == f"commit={before}"
     assert git(clone / "remote", "rev-parse", "main") == before
-    there = {"LULC_REPOSITORY": "https://github.com/test-owner/test-fork", "LULC_REF": "main"}
+    foreign = {"LULC_REPOSITORY": "https://github.com/test-owner/test-fork", "LULC_REF": "main"}
     for _ in range(2):
-        run_step(clone, "pages", "stamp", "Point all links", **there)
+        run_step(clone, "pages", "stamp", "Point all links", **foreign)
         assert git(clone / "remote", "rev-list", "--count", "main") == "2"
     first = git(clone / "remote", "show", "main:notebooks/00_start_here.ipynb")
     assert "git+https://github.com/test-owner/test-fork@main" in first

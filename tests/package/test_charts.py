@@ -20,8 +20,8 @@ def rows(axis):
 
 def test_ranked_ways_are_in_the_order_of_the_last_score_and_keep_their_values(axes):
     values = {"a": (0.3, 0.2, 0.4), "b": (0.1, 0.0, 0.2), "c": (0.5, 0.4, 0.6)}
-    other = {"a": (0.7, 0.6, 0.8), "b": (0.9, 0.8, 1.0), "c": (0.8, 0.7, 0.9)}
-    charts.ranked(axes, {"accuracy": other, "mIoU": values}, labelled=["c"])
+    shifted = {"a": (0.7, 0.6, 0.8), "b": (0.9, 0.8, 1.0), "c": (0.8, 0.7, 0.9)}
+    charts.ranked(axes, {"accuracy": shifted, "mIoU": values}, labelled=["c"])
     assert rows(axes[0]) == rows(axes[1]) == ["b", "a", "c"]
     without, with_labels = (line[0].get_xydata().tolist() for line in axes[0].containers)
     assert without == [[0.9, 0], [0.7, 1]] and with_labels == [[0.8, 2]]

@@ -49,8 +49,8 @@ def test_many_groups_may_share_a_class_and_one_without_labels_has_none():
 
 def test_a_class_has_the_value_of_its_likeliest_group():
     p = torch.tensor([[0.1, 0.6], [0.3, 0.2], [0.6, 0.2]])
-    found = cluster.as_classes(p, np.array([2, 0, 2], np.uint8), 3)
-    assert torch.equal(found, torch.tensor([[0.3, 0.2], [0.0, 0.0], [0.6, 0.6]]))
+    probabilities = cluster.as_classes(p, np.array([2, 0, 2], np.uint8), 3)
+    assert torch.equal(probabilities, torch.tensor([[0.3, 0.2], [0.0, 0.0], [0.6, 0.6]]))
     assert torch.equal(cluster.as_classes(p, [0, UNLABELLED, 1], 2), p[[0, 2]])
 
 

@@ -104,9 +104,9 @@ def test_the_lattice_is_a_gaussian_of_variance_one(d):
     cloud = torch.cat([centre] + [centre + step * ways for step in (0.5, 1.0, 2.0)], 1)
     cloud = torch.cat([cloud, centre + 1.3 * torch.randn(d, 300 * d, generator=rng, dtype=torch.float64)], 1)
     around = lattice.lattice_of(cloud)
-    one = torch.zeros(cloud.shape[1], 1, dtype=torch.float64)
-    one[0] = 1
-    answer = lattice.lattice_filter(one, around)[:, 0]
+    impulse = torch.zeros(cloud.shape[1], 1, dtype=torch.float64)
+    impulse[0] = 1
+    answer = lattice.lattice_filter(impulse, around)[:, 0]
     expected = torch.exp(-0.5 * ((cloud - centre) ** 2).sum(0))
     scale = (answer @ expected) / (expected @ expected)  # the lattice knows the kernel up to a constant
     assert (answer / scale - expected).abs().max() < 0.15
@@ -132,10 +132,10 @@ def test_corner_weights_add_up_and_reproduce_the_point():
 )
 def test_marginals_are_close_to_all_pairs(photo, name, agree, mean):
     image, p = images(photo)[name]
-    found, expected = crf.dense_crf(image, p), brute_force(image, p)
-    assert (found - expected).abs().mean() < mean
-    assert (found.argmax(0) == expected.argmax(0)).float().mean() >= agree
-    assert torch.allclose(found.sum(0), torch.ones(16, 16), atol=1e-5)
+    sharpened, expected = crf.dense_crf(image, p), brute_force(image, p)
+    assert (sharpened - expected).abs().mean() < mean
+    assert (sharpened.argmax(0) == expected.argmax(0)).float().mean() >= agree
+    assert torch.allclose(sharpened.sum(0), torch.ones(16, 16), atol=1e-5)
 
 
 def test_marginals_with_other_kernels(photo):
@@ -176,9 +176,9 @@ def test_a_lone_wrong_pixel_is_smoothed_away():
     image = torch.full((3, 15, 15), 120, dtype=torch.uint8)
     p = torch.tensor([0.8, 0.2])[:, None, None].repeat(1, 15, 15)
     p[:, 7, 7] = torch.tensor([0.3, 0.7])
-    found = crf.dense_crf(image, p)
-    assert (found.argmax(0) == 0).all()
-    assert found[0, 7, 7] > 0.9
+    sharpened = crf.dense_crf(image, p)
+    assert (sharpened.argmax(0) == 0).all()
+    assert sharpened[0, 7, 7] > 0.9
 
 
 def test_even_certainty_gives_way_to_enough_neighbours():
@@ -202,9 +202,9 @@ def test_labels_follow_the_edge_of_the_image_not_of_the_probabilities():
 @pytest.mark.parametrize("axis", [1, 2])
 def test_flipping_the_image_flips_the_answer(photo, axis):
     image, p = photo[0][:, :48, :48], blurred(photo[1], 7)[:, :48, :48]
-    found, flipped = crf.dense_crf(image, p), crf.dense_crf(image.flip(axis), p.flip(axis)).flip(axis)
-    assert (found - flipped).abs().mean() < 5e-3  # the lattice lies elsewhere, so not exactly
-    assert (found.argmax(0) == flipped.argmax(0)).float().mean() > 0.98
+    sharpened, flipped = crf.dense_crf(image, p), crf.dense_crf(image.flip(axis), p.flip(axis)).flip(axis)
+    assert (sharpened - flipped).abs().mean() < 5e-3  # the lattice lies elsewhere, so not exactly
+    assert (sharpened.argmax(0) == flipped.argmax(0)).float().mean() > 0.98
 
 
 def test_the_order_of_the_classes_does_not_matter(photo):
@@ -223,10 +223,10 @@ def test_the_same_input_gives_the_same_output_and_stays_as_it_was(photo):
 @pytest.mark.parametrize("dtype, atol", [(torch.float64, 1e-3), (torch.float16, 2e-2), (torch.bfloat16, 5e-2)])
 def test_dtype_is_kept(photo, dtype, atol):
     image, p = images(photo)["edges"]
-    found = crf.dense_crf(image, p.to(dtype))
-    assert found.dtype == dtype and found.device == p.device
+    sharpened = crf.dense_crf(image, p.to(dtype))
+    assert sharpened.dtype == dtype and sharpened.device == p.device
     assert torch.allclose(
-        found.float(), crf.dense_crf(image, p.to(dtype).float().div(p.to(dtype).float().sum(0))), atol=atol
+        sharpened.float(), crf.dense_crf(image, p.to(dtype).float().div(p.to(dtype).float().sum(0))), atol=atol
     )
 
 

@@ -17,7 +17,7 @@ def only(word, check):
 
 
 @pytest.fixture
-def here(tmp_path, monkeypatch):
+def healthy(tmp_path, monkeypatch):
     """An empty folder for data and features, and no variable of this machine."""
     for name in ("LULC_DATA_MIRROR", "LULC_OFFLINE", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
         monkeypatch.delenv(name, raising=False)
@@ -26,7 +26,7 @@ def here(tmp_path, monkeypatch):
     return tmp_path
 
 
-def test_all_is_well_here(here, capsys):
+def test_all_is_well_here(healthy, capsys):
     assert main(["doctor"]) == 0
     said = capsys.readouterr().out.splitlines()
     assert {line.split()[0] for line in said[:-1]} <= {"OK", "NOTE"} and said[-1] == "All is well."
@@ -42,7 +42,7 @@ def test_all_is_well_here(here, capsys):
         assert any(what in line for line in said), what
 
 
-def test_something_to_fix_is_counted_and_exits_with_1(here, monkeypatch, capsys):
+def test_something_to_fix_is_counted_and_exits_with_1(healthy, monkeypatch, capsys):
     monkeypatch.setattr(packages.sys, "version_info", (3, 9, 1))
     assert main(["doctor"]) == 1
     said = capsys.readouterr().out
@@ -109,7 +109,7 @@ def test_torch_and_torchvision_that_match(monkeypatch):
 # -------------------------------------------------------------------------------------------------- machine
 
 
-def test_more_threads_than_cores(here, monkeypatch):
+def test_more_threads_than_cores(healthy, monkeypatch):
     monkeypatch.setattr(machine, "cores", lambda: 2)
     monkeypatch.setattr(torch, "get_num_threads", lambda: 16)
     assert "set OMP_NUM_THREADS=2 before" in only("NOTE", machine.check_machine)[0]
@@ -117,7 +117,7 @@ def test_more_threads_than_cores(here, monkeypatch):
     assert "unset OMP_NUM_THREADS before" in only("NOTE", machine.check_machine)[0]
 
 
-def test_one_thread_on_many_cores(here, monkeypatch):
+def test_one_thread_on_many_cores(healthy, monkeypatch):
     monkeypatch.setattr(machine, "cores", lambda: 8)
     monkeypatch.setattr(torch, "get_num_threads", lambda: 1)
     assert not only("NOTE", machine.check_machine), "torch was told so by the program, not by the environment"
@@ -146,9 +146,9 @@ def test_a_chapter_that_asks_for_a_gpu_is_told_when_there_is_none(monkeypatch, c
 # ----------------------------------------------------------------------------------------- files and data
 
 
-def test_a_folder_that_cannot_be_written_to(here, monkeypatch):
-    (here / "file").write_text("not a folder")
-    monkeypatch.setenv("LULC_DATA_DIR", str(here / "file" / "data"))
+def test_a_folder_that_cannot_be_written_to(healthy, monkeypatch):
+    (healthy / "file").write_text("not a folder")
+    monkeypatch.setenv("LULC_DATA_DIR", str(healthy / "file" / "data"))
     (text,) = only("FIX", machine.check_folders)
     assert "is not writable: set LULC_DATA_DIR to another" in text
     monkeypatch.setattr(machine.os, "access", lambda path, mode: False)
@@ -156,14 +156,14 @@ def test_a_folder_that_cannot_be_written_to(here, monkeypatch):
     assert len(texts) == 2 and "set LULC_CACHE_DIR" in texts[1]
 
 
-def test_a_full_disk(here, monkeypatch):
+def test_a_full_disk(healthy, monkeypatch):
     monkeypatch.setattr(machine.shutil, "disk_usage", lambda path: namedtuple("Usage", "free")(1_000_000))
     (text,) = only("FIX", machine.check_folders)
     total = sum(data.about(name)["bytes"] for name in data.names()) / 1e6
     assert "has 1 MB free" in text and f"need {total:.0f} MB" in text and "another disk" in text
 
 
-def test_data_that_are_missing_are_notes_with_the_command(here, monkeypatch):
+def test_data_that_are_missing_are_notes_with_the_command(healthy, monkeypatch):
     notes = only("NOTE", machine.check_data)
     assert len(notes) == len(data.names()) and not only("FIX", machine.check_data)
     assert all(f"`python -m lulc_utils data fetch {n}`" in text for n, text in zip(data.names(), notes, strict=True))
@@ -171,12 +171,12 @@ def test_data_that_are_missing_are_notes_with_the_command(here, monkeypatch):
     assert all("LULC_OFFLINE forbids fetching it; unset it" in text for text in only("NOTE", machine.check_data))
 
 
-def test_data_that_are_here(here, monkeypatch):
+def test_data_that_are_here(healthy, monkeypatch):
     monkeypatch.setattr(data, "missing", lambda name: [] if name == "terramesh" else ["a.npy"])
     assert "data set terramesh: here (6.3 MB)" in only("OK", machine.check_data)
 
 
-def test_what_a_killed_fetch_left_is_mentioned(here):
+def test_what_a_killed_fetch_left_is_mentioned(healthy):
     left = data.cache_folder() / "dubai" / ".one.0123456789ab.part.png"
     left.parent.mkdir(parents=True)
     left.touch()
@@ -184,11 +184,11 @@ def test_what_a_killed_fetch_left_is_mentioned(here):
 
 
 @pytest.mark.slow
-def test_a_mirror_that_does_not_exist(here, monkeypatch):
-    monkeypatch.setenv("LULC_DATA_MIRROR", str(here / "nowhere"))
+def test_a_mirror_that_does_not_exist(healthy, monkeypatch):
+    monkeypatch.setenv("LULC_DATA_MIRROR", str(healthy / "nowhere"))
     (text,) = only("FIX", machine.check_data)
     assert "there is no such folder: correct it or unset it" in text
-    for good in (str(here), "https://example.org/mirror"):
+    for good in (str(healthy), "https://example.org/mirror"):
         monkeypatch.setenv("LULC_DATA_MIRROR", good)
         assert not only("FIX", machine.check_data)
         assert "real data comes from a mirror (LULC_DATA_MIRROR)" in only("OK", machine.check_data)

@@ -59,14 +59,14 @@ def test_a_field_has_as_many_hectares_in_every_system(code, size, turned):
     """A square of 1 km in UTM is 100.08 ha on the ellipsoid (the scale of UTM is 0.9996 here), however it is cut up."""
     utm, crs = CRS.from_epsg(32633), CRS.from_epsg(code)
     x, y = at(crs, 15.0, 45.15)
-    there = (
+    grid = (
         Affine.translation(x, y) * Affine.rotation(turned) * Affine.scale(size, -size) * Affine.translation(-500, -500)
     )
     rows, cols = np.indices((1000, 1000)) + 0.5
-    east, north = transform(crs, utm, *there * (cols.ravel(), rows.ravel()))
+    east, north = transform(crs, utm, *grid * (cols.ravel(), rows.ravel()))
     east0, north0 = at(utm, 15.0, 45.15)
     field = (abs(np.array(east) - east0) < 500) & (abs(np.array(north) - north0) < 500)
-    hectares = ground.pixel_hectares(crs, there, (1000, 1000)).ravel()[field].sum()
+    hectares = ground.pixel_hectares(crs, grid, (1000, 1000)).ravel()[field].sum()
     assert hectares == pytest.approx(100 / 0.9996**2, rel=4e-3)  # pixels are in or out
 
 

@@ -46,13 +46,13 @@ def test_a_task_is_read_fold_by_fold_and_the_gain_is_over_sites(scenes):
     parts = [[replace(s, group=f"{town} 1") for s in some] for town, some in (("a", scenes[:3]), ("b", scenes[3:]))]
     task = ladder.Task("towns", [ladder.Fold(parts[0], parts[1]), ladder.Fold(parts[1], parts[0])])
     assert task.places == ["b 1", "a 1"]
-    found = ladder.measure([task], colors, "mine", samples=150, draws=2)
-    assert set(found["scores"]["towns"]) == {"k-means", "k-NN", "linear probe"}
-    sites = found["sites"]["linear probe"]
+    summary = ladder.measure([task], colors, "mine", samples=150, draws=2)
+    assert set(summary["scores"]["towns"]) == {"k-means", "k-NN", "linear probe"}
+    sites = summary["sites"]["linear probe"]
     assert set(sites["mine"]) == {"a", "b"}
-    mean, low, high = found["gains"]["linear probe"]["rival"]
+    mean, low, high = summary["gains"]["linear probe"]["rival"]
     assert mean == pytest.approx(np.mean([sites["mine"][s] - sites["rival"][s] for s in "ab"])) and low < mean < high
-    assert mean > 0.03 and list(found["curves"]["towns"]["mine"]) == list(ladder.COUNTS)
+    assert mean > 0.03 and list(summary["curves"]["towns"]["mine"]) == list(ladder.COUNTS)
 
 
 def test_photographs_are_named_by_their_colors_and_not_by_noise():
@@ -68,10 +68,10 @@ def test_photographs_are_named_by_their_colors_and_not_by_noise():
     ]
     fold = ladder.Fold([p for p in photos if p.name[-1] < "4"], [p for p in photos if p.name[-1] >= "4"])
     shares = ladder.name_photographs(fold, colors)
-    found = ladder.photograph_gains(shares, "mine")
+    summary = ladder.photograph_gains(shares, "mine")
     for way in ("5-NN", "linear probe"):
-        assert found["scores"][way]["mine"][0] == 1 and found["gains"][way]["rival"][0] > 0.3
-        assert not math.isnan(found["gains"][way]["rival"][1])
+        assert summary["scores"][way]["mine"][0] == 1 and summary["gains"][way]["rival"][0] > 0.3
+        assert not math.isnan(summary["gains"][way]["rival"][1])
 
 
 @pytest.mark.skipif(not os.environ.get("LULC_DATA_MIRROR"), reason="LULC_DATA_MIRROR is not set")

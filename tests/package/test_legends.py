@@ -33,9 +33,9 @@ def lab(color: str, vision: str) -> np.ndarray:
     return np.array([116 * y - 16, 500 * (x - y), 200 * (y - z)])
 
 
-def difference(one, other) -> float:
+def difference(first, second) -> float:
     """CIEDE2000 between two L*, a*, b* (Sharma, Wu and Dalal 2005, doi:10.1002/col.20070)."""
-    (l1, a1, b1), (l2, a2, b2) = one, other
+    (l1, a1, b1), (l2, a2, b2) = first, second
     chroma7 = ((np.hypot(a1, b1) + np.hypot(a2, b2)) / 2) ** 7
     stretch = 1.5 - 0.5 * np.sqrt(chroma7 / (chroma7 + 25**7))
     c1, c2 = np.hypot(stretch * a1, b1), np.hypot(stretch * a2, b2)
@@ -66,8 +66,8 @@ def test_the_difference_is_that_of_the_published_pairs():
         ((60.2574, -34.0099, 36.2677), (60.4626, -34.1751, 39.4387), 1.2644),
         ((2.0776, 0.0795, -1.1350), (0.9033, -0.0636, -0.5514), 0.9082),
     ]
-    for one, other, expected in pairs:
-        assert difference(one, other) == difference(other, one) == pytest.approx(expected, abs=1e-4)
+    for first, second, expected in pairs:
+        assert difference(first, second) == difference(second, first) == pytest.approx(expected, abs=1e-4)
 
 
 def test_white_stays_white_and_red_and_green_come_closer():
@@ -82,14 +82,14 @@ def test_white_stays_white_and_red_and_green_come_closer():
 def test_classes_differ_for_every_reader(legend, vision):
     """Also from white, which class maps use for pixels without a label."""
     colors = {c.name: c.color for c in LEGENDS[legend]} | {"not labelled": "#ffffff"}
-    found, one, other = closest(colors, vision)
-    assert found >= FLOOR, f"{legend}: {one} and {other} differ by only {found:.1f} with {vision}"
+    gap, first, second = closest(colors, vision)
+    assert gap >= FLOOR, f"{legend}: {first} and {second} differ by only {gap:.1f} with {vision}"
 
 
 @pytest.mark.parametrize("vision", VISION)
 def test_methods_differ_for_every_reader(vision):
-    found, one, other = closest({c: c for c in plot.COLORS}, vision)
-    assert found >= 10.8, f"{one} and {other} differ by only {found:.1f} with {vision}"
+    gap, first, second = closest({c: c for c in plot.COLORS}, vision)
+    assert gap >= 10.8, f"{first} and {second} differ by only {gap:.1f} with {vision}"
 
 
 def test_labels_have_the_names_of_their_classes():

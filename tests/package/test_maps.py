@@ -23,8 +23,8 @@ def scene():
 
 
 def test_a_comparison_holds_both_maps_and_two_sliders(scene):
-    other = replace(scene, name="<other>", labels=(scene.labels + 1) % len(scene.classes))
-    page = maps.comparison(scene, other, opacity=0.4).get_root().render()
+    renamed = replace(scene, name="<other>", labels=(scene.labels + 1) % len(scene.classes))
+    page = maps.comparison(scene, renamed, opacity=0.4).get_root().render()
     assert page.count("L.imageOverlay(") == 3
     for pane in ("left", "right"):
         assert re.search(rf'createPane\(\s*"{pane}"', page) and re.search(rf'"pane":\s*"{pane}"', page)

@@ -39,11 +39,11 @@ def accuracy(labels, clusters, k):
 def test_projected_features_are_centred_uncorrelated_and_less_unequal():
     features, _ = planted()
     mean, axes = primaps.fit_projection(features, 10)
-    found = torch.cov(((features - mean) @ axes).flatten(0, 2).T.double())
+    covariance = torch.cov(((features - mean) @ axes).flatten(0, 2).T.double())
     spread = torch.linalg.eigvalsh(torch.cov(features.flatten(0, 2).T.double()))[-10:]
     assert axes.shape == (24, 10)
     assert torch.allclose(mean, features.mean((0, 1, 2)), atol=1e-4)
-    assert torch.allclose(found, spread.sqrt().diag(), atol=1e-3)  # variance was s^2, is s
+    assert torch.allclose(covariance, spread.sqrt().diag(), atol=1e-3)  # variance was s^2, is s
 
 
 def test_the_projection_leaves_out_directions_without_variance():
@@ -73,8 +73,8 @@ def test_masks_hold_what_is_similar_to_one_of_their_patches_and_nothing_left_is(
     x = primaps._unit(features, projection)
     for unit, mask in zip(x, masks, strict=True):
         for number in range(int(mask.max()) + 1):
-            here, later = unit[mask == number], unit[(mask > number) | (mask < 0)]
-            seeds = here[((here @ here.T) > 0.5 - 1e-5).all(0)]  # who could be the seed
+            members, later = unit[mask == number], unit[(mask > number) | (mask < 0)]
+            seeds = members[((members @ members.T) > 0.5 - 1e-5).all(0)]  # who could be the seed
             assert len(seeds)
             assert ((later @ seeds.T) <= 0.5 + 1e-5).all(0).any()  # disjoint: with the true one nobody was left out
 
@@ -103,12 +103,12 @@ def test_every_image_is_masked_on_its_own():
 def test_planted_clusters_are_recovered_in_new_images():
     features, labels = planted()
     new, new_labels = planted(seed=1)
-    found = primaps.fit(features, 5, steps=60)
-    assert accuracy(labels, primaps.predict(found, features).numpy(), 5) > 0.99
-    clusters = primaps.predict(found, new)
+    model = primaps.fit(features, 5, steps=60)
+    assert accuracy(labels, primaps.predict(model, features).numpy(), 5) > 0.99
+    clusters = primaps.predict(model, new)
     assert clusters.dtype == torch.uint8 and clusters.shape == new.shape[:3]
     assert accuracy(new_labels, clusters.numpy(), 5) > 0.99
-    assert torch.allclose(found.centers.norm(dim=1), torch.ones(5), atol=1e-5)
+    assert torch.allclose(model.centers.norm(dim=1), torch.ones(5), atol=1e-5)
 
 
 def test_steps_move_the_prototypes_and_lower_the_loss():

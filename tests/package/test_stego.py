@@ -86,25 +86,25 @@ def rows(array):
 def test_golden_correspondence_loss(golden, center, clamp):
     arguments = [rows(golden[name]) for name in ("f1", "f2", "c1", "c2")]
     expected = golden[f"loss_pointwise{center:d}_clamp{clamp:d}_b0.18"]  # [N, h, w, i, j]
-    found = stego.correspondence_loss(*arguments, 0.18, center, clamp, reduction="none")  # [N, P, Q]
-    assert found.shape == (3, 36, 36)
-    np.testing.assert_allclose(found.view(expected.shape), expected, atol=1e-5)
+    loss = stego.correspondence_loss(*arguments, 0.18, center, clamp, reduction="none")  # [N, P, Q]
+    assert loss.shape == (3, 36, 36)
+    np.testing.assert_allclose(loss.view(expected.shape), expected, atol=1e-5)
     scalar = stego.correspondence_loss(*arguments, 0.18, center, clamp)
     assert float(scalar) == pytest.approx(float(expected.mean(dtype=np.float64)), abs=1e-5)
 
 
 def test_golden_code_correspondence(golden):
-    found = stego.correspondence(rows(golden["c1"]), rows(golden["c2"]))
+    cosines = stego.correspondence(rows(golden["c1"]), rows(golden["c2"]))
     for name in (n for n in golden if n.startswith("cd_")):  # the authors return it uncentred and unclamped
-        np.testing.assert_allclose(found.view(golden[name].shape), golden[name], atol=1e-5)
+        np.testing.assert_allclose(cosines.view(golden[name].shape), golden[name], atol=1e-5)
 
 
 def test_golden_cluster_probe(golden):
     codes, centers = rows(golden["cluster_x"]), torch.from_numpy(golden["cluster_centres"])  # [2, 25, 10], [7, 10]
     assert float(stego.cluster_loss(codes, centers)) == pytest.approx(float(golden["cluster_loss"]), abs=1e-5)
-    found = cluster.logits(codes, centers)
-    np.testing.assert_allclose(found, rows(golden["cluster_logprobs_alpha2"]), atol=1e-5)
-    one_hot = F.one_hot(found.argmax(-1), 7)  # without alpha the authors' probabilities are hard
+    log_probabilities = cluster.logits(codes, centers)
+    np.testing.assert_allclose(log_probabilities, rows(golden["cluster_logprobs_alpha2"]), atol=1e-5)
+    one_hot = F.one_hot(log_probabilities.argmax(-1), 7)  # without alpha the authors' probabilities are hard
     assert np.array_equal(one_hot, rows(golden["cluster_probs"]))
 
 
@@ -113,11 +113,11 @@ def test_golden_cluster_probe(golden):
 
 def test_correspondence_is_the_cosine_of_every_pair():
     a, b = torch.randn(2, 3, 5, generator=seeded(1)), torch.randn(2, 4, 5, generator=seeded(2))
-    found = stego.correspondence(a, b)
-    assert found.shape == (2, 3, 4)
+    cosines = stego.correspondence(a, b)
+    assert cosines.shape == (2, 3, 4)
     for n, p, q in np.ndindex(2, 3, 4):
-        assert float(found[n, p, q]) == pytest.approx(float(F.cosine_similarity(a[n, p], b[n, q], 0)), abs=1e-6)
-    assert torch.allclose(stego.correspondence(7 * a, b / 3), found, atol=1e-6)  # lengths do not count
+        assert float(cosines[n, p, q]) == pytest.approx(float(F.cosine_similarity(a[n, p], b[n, q], 0)), abs=1e-6)
+    assert torch.allclose(stego.correspondence(7 * a, b / 3), cosines, atol=1e-6)  # lengths do not count
     assert (stego.correspondence(torch.zeros(1, 1, 5), b[:1]) == 0).all()  # nor do they divide by zero
 
 
@@ -125,11 +125,11 @@ def test_centring_keeps_the_mean_and_levels_the_rows():
     similarity = torch.rand(3, 6, 9, generator=seeded())
     similarity[0] += 2
     similarity[:, 1] += 1  # a patch that is like everything
-    found = stego.centered(similarity)
-    assert float(found.mean()) == pytest.approx(float(similarity.mean()), abs=1e-6)
-    assert torch.allclose(found.mean(-1), similarity.mean().expand(3, 6), atol=1e-6)
+    centered = stego.centered(similarity)
+    assert float(centered.mean()) == pytest.approx(float(similarity.mean()), abs=1e-6)
+    assert torch.allclose(centered.mean(-1), similarity.mean().expand(3, 6), atol=1e-6)
     differences = similarity - similarity[..., :1]  # within a row nothing changes
-    assert torch.allclose(found - found[..., :1], differences, atol=1e-5)
+    assert torch.allclose(centered - centered[..., :1], differences, atol=1e-5)
 
 
 def pair(degrees):
@@ -220,9 +220,9 @@ def test_each_branch_drops_numbers_of_its_own():
 def test_drop_keeps_the_expectation_and_treats_an_image_as_one():
     g, share = seeded(), 0.25
     x = torch.randn(4, 5, 500, generator=g).abs() + 0.1
-    found = stego.drop(x, share, g)
-    kept = found != 0
-    assert torch.allclose(found[kept], x[kept] / (1 - share))
+    dropped = stego.drop(x, share, g)
+    kept = dropped != 0
+    assert torch.allclose(dropped[kept], x[kept] / (1 - share))
     assert (kept == kept[:, :1]).all()  # the same numbers in all patches
     assert not (kept[0] == kept[1]).all()  # but not in all images
     mean = torch.stack([stego.drop(x, share, g) for _ in range(2000)]).mean(0)
@@ -236,13 +236,13 @@ def test_drop_keeps_the_expectation_and_treats_an_image_as_one():
 
 def test_nearest_images_equal_brute_force_and_repeat(data):
     features, _ = data
-    found = stego.nearest_images(features, 5)
+    nearest = stego.nearest_images(features, 5)
     means = features.numpy().reshape(len(features), -1, features.shape[-1]).mean(1)
     means /= np.linalg.norm(means, axis=1, keepdims=True)
     for i, m in enumerate(means):
         order = [j for j in np.argsort(-(means @ m), kind="stable") if j != i]
-        assert found[i].tolist() == order[:5]
-    assert torch.equal(stego.nearest_images(features, 5), found)
+        assert nearest[i].tolist() == order[:5]
+    assert torch.equal(stego.nearest_images(features, 5), nearest)
     twins = features[:1].expand(4, -1, -1, -1)  # even among copies never itself
     assert all(i not in near for i, near in enumerate(stego.nearest_images(twins, 3).tolist()))
     with pytest.raises(ValueError, match="24 neighbors need more than 24 images"):
@@ -252,11 +252,11 @@ def test_nearest_images_equal_brute_force_and_repeat(data):
 def test_random_others_are_other_images_each_once_and_all_of_them():
     g, met = seeded(), [set() for _ in range(6)]
     for _ in range(200):
-        found = stego.random_others(6, 4, g)
-        assert found.shape == (6, 4)
-        for i, others in enumerate(found.tolist()):
-            assert i not in others and len(set(others)) == 4
-            met[i] |= {others[0]}  # in any column, so in the first, too
+        drawn = stego.random_others(6, 4, g)
+        assert drawn.shape == (6, 4)
+        for i, partners in enumerate(drawn.tolist()):
+            assert i not in partners and len(set(partners)) == 4
+            met[i] |= {partners[0]}  # in any column, so in the first, too
     assert met == [set(range(6)) - {i} for i in range(6)]
     assert torch.equal(stego.random_others(9, 5, seeded(3)), stego.random_others(9, 5, seeded(3)))
     assert sorted(stego.random_others(3, 2, g)[0].tolist()) == [1, 2]  # the smallest batch
@@ -267,10 +267,10 @@ def test_random_others_are_other_images_each_once_and_all_of_them():
 def test_positions_are_distinct_and_evenly_spread():
     g, counts = seeded(), torch.zeros(10)
     for _ in range(500):
-        found = stego.positions(4, 10, 3, g)
-        assert found.shape == (4, 3) and 0 <= found.min() and found.max() < 10
-        assert all(len(set(row)) == 3 for row in found.tolist())
-        counts += torch.bincount(found.flatten(), minlength=10)
+        places = stego.positions(4, 10, 3, g)
+        assert places.shape == (4, 3) and 0 <= places.min() and places.max() < 10
+        assert all(len(set(row)) == 3 for row in places.tolist())
+        counts += torch.bincount(places.flatten(), minlength=10)
     assert (counts - 600).abs().max() < 6 * math.sqrt(2000 * 0.3 * 0.7)
     assert sorted(stego.positions(1, 5, 99, g)[0].tolist()) == list(range(5))  # never more than there are
 
@@ -286,9 +286,9 @@ def test_same_seed_same_weights_and_the_global_random_state_stays(data):
     assert torch.equal(torch.random.get_rng_state(), before)
     torch.manual_seed(6)
     again = train(features, 3, epochs=2, seed=1, **SMALL)
-    other = train(features, 3, epochs=2, seed=2, **SMALL)
+    another = train(features, 3, epochs=2, seed=2, **SMALL)
     assert same(first, again) and torch.equal(first.centers, again.centers) and first.history == again.history
-    assert not same(first, other)
+    assert not same(first, another)
 
 
 def test_the_seed_draws_more_than_the_weights(data, monkeypatch):
@@ -302,10 +302,10 @@ def test_the_seed_draws_more_than_the_weights(data, monkeypatch):
 def test_training_leaves_features_alone_and_the_head_frozen(data, trained):
     features, _ = data
     copy = features.clone()
-    found = train(features, 2, epochs=1, **SMALL)
+    model = train(features, 2, epochs=1, **SMALL)
     assert torch.equal(features, copy)
-    assert not found.head.training and not any(p.requires_grad for p in found.head.parameters())
-    assert found.centers.shape == (2, 4) and not found.centers.requires_grad
+    assert not model.head.training and not any(p.requires_grad for p in model.head.parameters())
+    assert model.centers.shape == (2, 4) and not model.centers.requires_grad
 
 
 def test_loss_falls_and_the_history_adds_up(trained):
@@ -318,15 +318,15 @@ def test_loss_falls_and_the_history_adds_up(trained):
 
 
 def test_the_probe_learns_on_codes_that_stand_still(data):
-    found = train(data[0], 4, lr=0.0, probe_lr=0.02, epochs=12, **SMALL)
-    assert found.history[-1]["probe"] < found.history[0]["probe"] - 0.05
+    model = train(data[0], 4, lr=0.0, probe_lr=0.02, epochs=12, **SMALL)
+    assert model.history[-1]["probe"] < model.history[0]["probe"] - 0.05
 
 
 def test_the_history_is_the_weighted_loss_of_the_authors():
     """One step with lr 0 on all patches of all images, without dropout: the terms can be written down."""
     features, _ = planted(images=2, side=3)
     shifts, weights = stego.Shifts(0.1, 0.2, 0.3), (0.5, 0.25, 2.0)
-    found = train(
+    model = train(
         features, 2, code_dim=3, shifts=shifts, weights=weights, epochs=1, batch_size=2, samples=9,
         neighbors=1, negatives=1, dropout=0.0, lr=0.0, probe_lr=0.0, seed=3,
     )  # fmt: skip
@@ -338,28 +338,28 @@ def test_the_history_is_the_weighted_loss_of_the_authors():
     }
     expected["probe"] = stego.cluster_loss(head(x), centers).item()
     for name, value in expected.items():
-        assert found.history[0][name] == pytest.approx(value, abs=1e-5), name
-    assert torch.equal(found.head.linear.weight, head.linear.weight)
+        assert model.history[0][name] == pytest.approx(value, abs=1e-5), name
+    assert torch.equal(model.head.linear.weight, head.linear.weight)
 
 
 def test_negatives_are_averaged_not_added():
     """Uncentred, two negatives of three images are all ordered pairs of different images, each once."""
     features, _ = planted(images=3, side=3)
-    found = train(
+    model = train(
         features, 2, code_dim=3, weights=(1, 0, 2), center=False, epochs=1, batch_size=3, samples=9, negatives=2,
         dropout=0.0, lr=0.0,
     )  # fmt: skip
     head, x = stego.initial(features.shape[-1], 3, 2, 0)[0], features.flatten(1, 2)
     pairs = [stego.correspondence_loss(x, y, head(x), head(y), 0.46, False) for y in (x.roll(1, 0), x.roll(2, 0))]
-    assert found.history[0]["random"] == pytest.approx(2 * torch.stack(pairs).mean().item(), abs=1e-5)
+    assert model.history[0]["random"] == pytest.approx(2 * torch.stack(pairs).mean().item(), abs=1e-5)
 
 
 def test_planted_clusters_are_recovered(data, trained):
     features, labels = data
     net = stego.with_clusters(trained, features, 4)
-    found = cluster.of_patches(net, features)
-    assert found.shape == labels.shape and found.dtype == np.uint8
-    assert matched_accuracy(found, labels.numpy(), 4) > 0.95
+    clusters = cluster.of_patches(net, features)
+    assert clusters.shape == labels.shape and clusters.dtype == np.uint8
+    assert matched_accuracy(clusters, labels.numpy(), 4) > 0.95
     fresh, truth = planted(images=12 * len(features) // 8)
     assert not torch.equal(fresh[0], features[0])  # other noise, and the last twelve images mix anew
     assert matched_accuracy(cluster.of_patches(net, fresh[-12:]), truth[-12:].numpy(), 4) > 0.95
@@ -382,16 +382,16 @@ def test_training_brings_patches_of_a_cluster_together(data, trained):
 
 def test_the_probe_does_not_influence_the_head(data):
     features, _ = data
-    one, other = (train(features, 3, epochs=2, probe_lr=rate, **SMALL) for rate in (0.0, 0.5))
-    assert same(one, other) and not torch.equal(one.centers, other.centers)
-    assert same(one, train(features, 6, epochs=2, **SMALL))  # nor does the number of clusters
+    still, moving = (train(features, 3, epochs=2, probe_lr=rate, **SMALL) for rate in (0.0, 0.5))
+    assert same(still, moving) and not torch.equal(still.centers, moving.centers)
+    assert same(still, train(features, 6, epochs=2, **SMALL))  # nor does the number of clusters
 
 
 def test_terms_of_weight_zero_have_no_effect(data):
     features, _ = data
     few = {**SMALL, "batch_size": 4, "neighbors": 7}
-    found = train(features[:4], 2, epochs=1, weights=(1, 0, 1), **few)  # too few images for neighbors
-    assert found.history[0]["neighbor"] == 0
+    model = train(features[:4], 2, epochs=1, weights=(1, 0, 1), **few)  # too few images for neighbors
+    assert model.history[0]["neighbor"] == 0
     a, b = (train(features, 2, epochs=1, weights=(1, 1, 0), shifts=stego.Shifts(random=r), **SMALL) for r in (0, 5))
     assert same(a, b)
     c, d = (train(features, 2, epochs=1, weights=(1, 1, 1), shifts=stego.Shifts(random=r), **SMALL) for r in (0, 5))
@@ -400,9 +400,9 @@ def test_terms_of_weight_zero_have_no_effect(data):
 
 def test_arrays_and_half_precision_are_taken(data):
     features, _ = data
-    one = train(features, 2, epochs=1, **SMALL)
-    assert same(one, train(features.numpy(), 2, epochs=1, **SMALL))
-    assert same(one, train(features.double(), 2, epochs=1, **SMALL))
+    model = train(features, 2, epochs=1, **SMALL)
+    assert same(model, train(features.numpy(), 2, epochs=1, **SMALL))
+    assert same(model, train(features.double(), 2, epochs=1, **SMALL))
     train(features.half(), 2, epochs=1, **SMALL)
 
 
@@ -411,14 +411,14 @@ def test_arrays_and_half_precision_are_taken(data):
 
 def test_choose_shifts_repeats_and_needs_no_labels(data):
     features, _ = data
-    found = stego.choose_shifts(features, 4, neighbors=3, seed=1)
-    assert found == stego.choose_shifts(features, 4, neighbors=3, seed=1)
-    assert isinstance(found, stego.Shifts) and np.isfinite(found).all()
+    shifts = stego.choose_shifts(features, 4, neighbors=3, seed=1)
+    assert shifts == stego.choose_shifts(features, 4, neighbors=3, seed=1)
+    assert isinstance(shifts, stego.Shifts) and np.isfinite(shifts).all()
     assert not {"labels", "truth"} & set(inspect.signature(stego.choose_shifts).parameters)
     closer = stego.choose_shifts(features, 2, neighbors=3, seed=1)  # fewer, larger clusters: more pairs attract
-    assert all(a < b for a, b in zip(closer, found, strict=True))
+    assert all(a < b for a, b in zip(closer, shifts, strict=True))
     twice = stego.choose_shifts(features, 4, times=2 * stego.TIMES, neighbors=3, seed=1)
-    assert all(a < b for a, b in zip(twice, found, strict=True))
+    assert all(a < b for a, b in zip(twice, shifts, strict=True))
     everything = stego.choose_shifts(features, 4, times=100, neighbors=3, seed=1)  # cannot be more than all pairs
     pairs = stego.sampled_correspondences(features, neighbors=3, seed=1)
     assert all(b == pytest.approx(v.min(), abs=1e-6) for b, v in zip(everything, pairs.values(), strict=True))
@@ -450,14 +450,14 @@ def test_as_many_pairs_attract_as_share_a_cluster():
 
 def test_sampled_correspondences_are_centred_cosines_of_few_images(data):
     features, _ = data
-    found = stego.sampled_correspondences(features, images=5, samples=7, neighbors=3)
-    assert list(found) == list(stego.Shifts._fields)
-    sizes = {name: values.shape for name, values in found.items()}
-    one = 5 * 7 * 7
-    assert sizes == {"itself": (one,), "neighbor": (one,), "random": (4 * one,)}  # every other image is a partner
-    rows = found["neighbor"].reshape(5, 7, 7).mean(-1)
+    pairs = stego.sampled_correspondences(features, images=5, samples=7, neighbors=3)
+    assert list(pairs) == list(stego.Shifts._fields)
+    sizes = {name: values.shape for name, values in pairs.items()}
+    size = 5 * 7 * 7
+    assert sizes == {"itself": (size,), "neighbor": (size,), "random": (4 * size,)}  # every other image is a partner
+    rows = pairs["neighbor"].reshape(5, 7, 7).mean(-1)
     assert np.allclose(rows, rows.mean(), atol=1e-6)
-    assert found["itself"].max() > 0.4  # the patch itself is among its pairs
+    assert pairs["itself"].max() > 0.4  # the patch itself is among its pairs
 
 
 # ------------------------------------------------------------------------------------------------ use
@@ -473,41 +473,41 @@ def tiny():
 
 def test_probabilities_of_pixels_sum_to_one(tiny):
     net, features, _ = tiny
-    found = cluster.of_pixels(net, features, (31, 17))
-    assert found.shape == (2, 4, 31, 17) and found.min() >= 0
-    assert torch.allclose(found.sum(1), torch.ones(2, 31, 17), atol=1e-5)
+    probabilities = cluster.of_pixels(net, features, (31, 17))
+    assert probabilities.shape == (2, 4, 31, 17) and probabilities.min() >= 0
+    assert torch.allclose(probabilities.sum(1), torch.ones(2, 31, 17), atol=1e-5)
 
 
 def test_pixels_of_the_patch_grid_are_the_patches(tiny):
     net, features, _ = tiny
-    found = cluster.of_pixels(net, features, (4, 5))
+    probabilities = cluster.of_pixels(net, features, (4, 5))
     expected = cluster.logits(net.encode(features), net.centers).exp().permute(0, 3, 1, 2)
-    assert torch.allclose(found, expected, atol=1e-6)
-    assert np.array_equal(found.argmax(1), cluster.of_patches(net, features))
+    assert torch.allclose(probabilities, expected, atol=1e-6)
+    assert np.array_equal(probabilities.argmax(1), cluster.of_patches(net, features))
 
 
 def test_constant_features_give_constant_maps(tiny):
     net, features, _ = tiny
-    found = cluster.of_pixels(net, features[:, :1, :1].expand(2, 4, 5, 6), (16, 20))
-    assert torch.allclose(found, found[..., :1, :1].expand_as(found), atol=1e-6)
+    probabilities = cluster.of_pixels(net, features[:, :1, :1].expand(2, 4, 5, 6), (16, 20))
+    assert torch.allclose(probabilities, probabilities[..., :1, :1].expand_as(probabilities), atol=1e-6)
 
 
 def test_averaging_with_the_mirror_image_is_symmetric(tiny):
     net, features, mirrored = tiny
-    one = cluster.of_pixels(net, features, (16, 20), flipped=mirrored)
-    other = cluster.of_pixels(net, mirrored, (16, 20), flipped=features)
-    assert torch.allclose(other.flip(-1), one, atol=1e-5)
+    plain = cluster.of_pixels(net, features, (16, 20), flipped=mirrored)
+    mirror = cluster.of_pixels(net, mirrored, (16, 20), flipped=features)
+    assert torch.allclose(mirror.flip(-1), plain, atol=1e-5)
     alone = cluster.of_pixels(net, features, (16, 20))
-    assert not torch.allclose(one, alone, atol=1e-2)
+    assert not torch.allclose(plain, alone, atol=1e-2)
     assert torch.allclose(cluster.of_pixels(net, features, (16, 20), flipped=features.flip(2)), alone, atol=1e-5)
 
 
 def test_with_clusters_repeats_and_keeps_the_head(data, trained):
     features, _ = data
-    one, again = (stego.with_clusters(trained, features, 6, seed=2) for _ in range(2))
-    assert torch.equal(one.centers, again.centers) and one.head is trained.head
-    assert one.centers.shape == (6, 4)
-    assert torch.allclose(one.centers.norm(dim=1), torch.ones(6), atol=1e-5)
+    first, again = (stego.with_clusters(trained, features, 6, seed=2) for _ in range(2))
+    assert torch.equal(first.centers, again.centers) and first.head is trained.head
+    assert first.centers.shape == (6, 4)
+    assert torch.allclose(first.centers.norm(dim=1), torch.ones(6), atol=1e-5)
 
 
 # ------------------------------------------------------------------------------------------------ bad input

@@ -72,8 +72,8 @@ def test_any_size_is_padded_to_whole_patches(vit, size, grid):
 
 
 def test_batches_and_bars_do_not_change_the_result(vit, images, capsys):
-    one = bb.patch_features(vit, images, batch_size=1)
-    assert (bb.patch_features(vit, images, batch_size=2, progress=True) - one).abs().max() < 1e-5
+    alone = bb.patch_features(vit, images, batch_size=1)
+    assert (bb.patch_features(vit, images, batch_size=2, progress=True) - alone).abs().max() < 1e-5
     assert "random ViT" in capsys.readouterr().err
     bb.patch_features(vit, images)
     assert capsys.readouterr().err == ""

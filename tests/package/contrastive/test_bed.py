@@ -18,15 +18,15 @@ REGION = "temperate plain, Europe"
 
 
 def test_a_bed_has_two_dates_and_other_grounds_to_be_scored_on():
-    here = co.draw_bed(REGION, 1, grounds=3, test=2, size=32)
-    assert here.images.shape == (3, 2, 10, 32, 32) and here.test_images.shape == (2, 10, 32, 32)
-    assert here.images.dtype == np.float32 and here.images.min() >= 0 and here.images.max() <= 1
-    assert all(np.array_equal(a, b) for a, b in zip(here, co.draw_bed(REGION, 1, 3, 2, size=32), strict=True))
+    bed = co.draw_bed(REGION, 1, grounds=3, test=2, size=32)
+    assert bed.images.shape == (3, 2, 10, 32, 32) and bed.test_images.shape == (2, 10, 32, 32)
+    assert bed.images.dtype == np.float32 and bed.images.min() >= 0 and bed.images.max() <= 1
+    assert all(np.array_equal(a, b) for a, b in zip(bed, co.draw_bed(REGION, 1, 3, 2, size=32), strict=True))
     other = co.draw_bed(REGION, 2, grounds=3, test=2, size=32)
-    grounds = [*here.labels, *here.truth, *other.labels, *other.truth]
+    grounds = [*bed.labels, *bed.truth, *other.labels, *other.truth]
     assert all(not np.array_equal(a, b) for i, a in enumerate(grounds) for b in grounds[:i])
-    images, labels = here.every_date()
-    assert np.array_equal(images[2], here.images[1, 0]) and np.array_equal(labels[2], labels[3])
+    images, labels = bed.every_date()
+    assert np.array_equal(images[2], bed.images[1, 0]) and np.array_equal(labels[2], labels[3])
     with pytest.raises(ValueError, match="at most 10 000"):
         co.draw_bed(REGION, 1, grounds=10_000)
 
@@ -108,15 +108,15 @@ def test_frozen_features_answer_without_moving():
 @pytest.mark.slow
 def test_the_bed_has_room_for_surroundings_and_for_labels():
     """The contract of the bed, on a seed that no result is reported for."""
-    here = co.draw_bed(REGION, DESIGN)
-    start = co.fresh(co.GROUND_BANDS, here.images, DESIGN, widths=(16, 32, 48, 64), dim=32)
+    bed = co.draw_bed(REGION, DESIGN)
+    start = co.fresh(co.GROUND_BANDS, bed.images, DESIGN, widths=(16, 32, 48, 64), dim=32)
 
     def score(labels, steps):
         how = co.Finetuning(steps=steps, probe=False, average=0.98, seed=DESIGN)
-        tuned = co.finetune(start, *here.every_date(labels), 8, how).model
-        return evaluate.miou(here.truth, co.predict(tuned, here.test_images), 8)
+        tuned = co.finetune(start, *bed.every_date(labels), 8, how).model
+        return evaluate.miou(bed.truth, co.predict(tuned, bed.test_images), 8)
 
-    every, few = score(here.labels, 800), score(co.label_points(here.labels, 24, DESIGN), 400)
-    pixels = evaluate.miou(here.truth, trial.pixel_answers(*here.every_date(), here.test_images, DESIGN), 8)
+    every, few = score(bed.labels, 800), score(co.label_points(bed.labels, 24, DESIGN), 400)
+    pixels = evaluate.miou(bed.truth, trial.pixel_answers(*bed.every_date(), bed.test_images, DESIGN), 8)
     assert every - pixels >= 0.08, "the surroundings say something that a pixel does not"
     assert every - few >= 0.15, "more labels help"

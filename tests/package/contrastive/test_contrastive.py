@@ -85,8 +85,8 @@ def test_a_pair_of_dates_is_two_different_dates():
     images = torch.arange(4.0).view(1, 4, 1, 1, 1).expand(6, 4, 1, 2, 2)
     a, b = co.draw_patches(images, 64, seeded())
     assert (a != b).all() and len(a.unique()) == 4 and len(b.unique()) == 4
-    one, none = co.draw_patches(images[:, 0], 4, seeded())
-    assert none is None and one.shape == (4, 1, 2, 2)
+    first, none = co.draw_patches(images[:, 0], 4, seeded())
+    assert none is None and first.shape == (4, 1, 2, 2)
 
 
 def test_training_does_not_touch_global_randomness():

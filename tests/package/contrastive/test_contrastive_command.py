@@ -85,8 +85,8 @@ def test_killed_run_continues_and_is_finetuned(folder, tmp_path, capsys):
 def test_two_processes_give_the_curve_of_one(folder, tmp_path):
     runs = {name: [tmp_path / f"{name}{n}.safetensors" for n in (1, 2)] for name in ("pretrain", "finetune")}
     arguments = [[command(name, folder, out, "--steps", "6") for out in both] for name, both in runs.items()]
-    for one, _ in arguments:
-        assert train(one) == 0
+    for alone, _ in arguments:
+        assert train(alone) == 0
     script = tmp_path / "both.py"  # one start of torchrun, which is slow, for the two of them
     calls = "; ".join(f"assert main(['contrastive', *{two[3:]}]) == 0" for _, two in arguments)
     script.write_text(
@@ -97,11 +97,11 @@ def test_two_processes_give_the_curve_of_one(folder, tmp_path):
     ended = subprocess.run(torchrun, env=environment(), capture_output=True, text=True, timeout=100)
     assert ended.returncode == 0, ended.stderr
     x = torch.from_numpy(field(2)[0])
-    for one, two in runs.values():
-        assert len(records(one)) == 6 and records(one)[0] == pytest.approx(records(two)[0], rel=1e-5)
-        for a, b in zip(records(one), records(two), strict=True):
+    for alone, two in runs.values():
+        assert len(records(alone)) == 6 and records(alone)[0] == pytest.approx(records(two)[0], rel=1e-5)
+        for a, b in zip(records(alone), records(two), strict=True):
             assert a == pytest.approx(b, rel=2e-3)  # rounding grows
-        torch.testing.assert_close(*(unet.load(w).features(x) for w in (one, two)), atol=5e-3, rtol=0)
+        torch.testing.assert_close(*(unet.load(w).features(x) for w in (alone, two)), atol=5e-3, rtol=0)
 
 
 def test_masks_are_needed_for_finetuning_only(folder, tmp_path, capsys):

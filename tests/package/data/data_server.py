@@ -83,9 +83,9 @@ def on_disk():
 
 
 def only_good():
-    found = on_disk()
-    assert found.items() <= FILES.items(), "something that is not in the manifest lies in the cache"
-    return set(found)
+    cached = on_disk()
+    assert cached.items() <= FILES.items(), "something that is not in the manifest lies in the cache"
+    return set(cached)
 
 
 def counts(server, top="origin"):

@@ -59,8 +59,8 @@ def test_dubai_really_loads(monkeypatch):
     first = scenes[0]
     assert first.bands == ("red", "green", "blue") and first.pixels.dtype == np.uint8
     assert first.source == "Dubai (MBRSC), tile 1 part 001" and not first.simulated
-    found = sum(np.bincount(scene.labels.ravel(), minlength=256) for scene in scenes)
-    share = 100 * found / found.sum()
+    counts = sum(np.bincount(scene.labels.ravel(), minlength=256) for scene in scenes)
+    share = 100 * counts / counts.sum()
     assert share[:5] == pytest.approx([13.6, 52.4, 9.4, 13.3, 10.3], abs=0.1)
     assert share[UNLABELLED] == pytest.approx(1.06, abs=0.05)
     assert {(509, 544), (2149, 1479), (1817, 2062)} <= {(scene.width, scene.height) for scene in scenes}

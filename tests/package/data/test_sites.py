@@ -11,24 +11,24 @@ CLASSES = ("trees", "winter crop", "summer crop")
 
 
 def test_simulated_rows_come_from_the_box_and_are_the_same_twice():
-    found = sites.simulated(40_000, 6, BOX, CLASSES)
+    rows = sites.simulated(40_000, 6, BOX, CLASSES)
     again = sites.simulated(40_000, 6, BOX, CLASSES)
-    for a, b in zip(found[:6], again[:6], strict=True):
+    for a, b in zip(rows[:6], again[:6], strict=True):
         np.testing.assert_array_equal(a, b)
-    assert found.x.shape == (len(found.y), 20) and found.x.dtype == np.float32
-    assert len(found.names) == 20 and [c.name for c in found.classes] == list(CLASSES)
-    assert set(found.y) <= {0, 1, 2}
-    for values, (low, high) in ((found.lat, BOX.lat), (found.lon, BOX.lon), (found.day, BOX.day)):
+    assert rows.x.shape == (len(rows.y), 20) and rows.x.dtype == np.float32
+    assert len(rows.names) == 20 and [c.name for c in rows.classes] == list(CLASSES)
+    assert set(rows.y) <= {0, 1, 2}
+    for values, (low, high) in ((rows.lat, BOX.lat), (rows.lon, BOX.lon), (rows.day, BOX.day)):
         assert low <= values.min() <= values.max() <= high
-    assert len(np.unique(found.group)) <= 6
+    assert len(np.unique(rows.group)) <= 6
     part = sites.simulated(40_002, 2, BOX, CLASSES)  # a scene does not depend on its neighbours
-    np.testing.assert_array_equal(part.x, found.x[np.isin(found.group, part.group)])
+    np.testing.assert_array_equal(part.x, rows.x[np.isin(rows.group, part.group)])
 
 
 def test_a_row_is_the_mean_and_spread_of_a_square_of_its_class():
-    found = sites.simulated(40_000, 1, BOX, CLASSES, per_class=1)
-    scene = simulate.satellite(40_000, BOX.region, int(found.day[0]), size=48, place=(found.lat[0], found.lon[0]))
-    for x, y in zip(found.x, found.y, strict=True):
+    rows = sites.simulated(40_000, 1, BOX, CLASSES, per_class=1)
+    scene = simulate.satellite(40_000, BOX.region, int(rows.day[0]), size=48, place=(rows.lat[0], rows.lon[0]))
+    for x, y in zip(rows.x, rows.y, strict=True):
         kind, hits = scene.class_names.index(CLASSES[y]), 0
         for row in range(48 - sites.SIDE + 1):
             for col in range(48 - sites.SIDE + 1):
@@ -41,9 +41,9 @@ def test_a_row_is_the_mean_and_spread_of_a_square_of_its_class():
 
 
 def test_days_beyond_the_year_are_those_of_the_next():
-    found = sites.simulated(40_000, 8, BOX._replace(day=(271, 454)), CLASSES)
-    assert found.day.min() >= 1 and found.day.max() <= 365
-    assert ((found.day >= 271) | (found.day <= 89)).all()
+    rows = sites.simulated(40_000, 8, BOX._replace(day=(271, 454)), CLASSES)
+    assert rows.day.min() >= 1 and rows.day.max() <= 365
+    assert ((rows.day >= 271) | (rows.day <= 89)).all()
 
 
 def test_a_square_seen_again_is_the_same_square_later():
@@ -65,7 +65,7 @@ def test_simulated_classes_must_exist_and_be_found():
 
 
 def test_rows_chooses_everywhere():
-    found = sites.simulated(40_000, 4, BOX, CLASSES)
-    part = found.rows(found.y == 1)
-    assert (part.y == 1).all() and len(part.x) == len(part.group) == (found.y == 1).sum()
-    assert part.classes == found.classes
+    rows = sites.simulated(40_000, 4, BOX, CLASSES)
+    part = rows.rows(rows.y == 1)
+    assert (part.y == 1).all() and len(part.x) == len(part.group) == (rows.y == 1).sum()
+    assert part.classes == rows.classes

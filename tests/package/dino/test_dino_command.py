@@ -59,16 +59,16 @@ def test_killed_run_continues(folder, tmp_path):
 
 @pytest.mark.slow
 def test_two_processes_give_the_curve_of_one(folder, tmp_path):
-    one, two = tmp_path / "one.safetensors", tmp_path / "two.safetensors"
-    assert cli.main(command(folder, one, "--steps", "6", "--n-local", "1", "--local-crop", "16")[3:]) == 0
+    alone, two = tmp_path / "one.safetensors", tmp_path / "two.safetensors"
+    assert cli.main(command(folder, alone, "--steps", "6", "--n-local", "1", "--local-crop", "16")[3:]) == 0
     torchrun = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m")
     arguments = command(folder, two, "--steps", "6", "--n-local", "1", "--local-crop", "16", launcher=torchrun)
     ended = subprocess.run(arguments, env=environment(), capture_output=True, text=True, timeout=100)
     assert ended.returncode == 0, ended.stderr
-    for a, b in zip(records(one), records(two), strict=True):
+    for a, b in zip(records(alone), records(two), strict=True):
         assert a == pytest.approx(b, rel=2e-4)
     images = np.stack([s.pixels for s in drawn()])
-    features = [backbone.patch_features(backbone.load("embedded", weights=w), images) for w in (one, two)]
+    features = [backbone.patch_features(backbone.load("embedded", weights=w), images) for w in (alone, two)]
     torch.testing.assert_close(*features, atol=2e-3, rtol=0)
 
 

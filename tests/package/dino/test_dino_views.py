@@ -31,8 +31,8 @@ def test_patches_of_the_same_cell_show_the_same_ground():
             index = dino.same_ground(views[student].cells, views[teacher].cells)
             shared = index >= 0
             assert shared.any(1).float().mean() > 0.5
-            there = means[teacher].gather(2, index.clamp_min(0).unsqueeze(1).expand(-1, 3, -1))
-            gap = (there - means[student]).abs().amax(1)
+            partner = means[teacher].gather(2, index.clamp_min(0).unsqueeze(1).expand(-1, 3, -1))
+            gap = (partner - means[student]).abs().amax(1)
             assert gap[shared].max() < 1e-3  # the very same pixels, whatever the turn
             turned += int((index[shared] != torch.arange(index.shape[1]).expand_as(index)[shared]).sum())
     assert turned > 100  # the test would be empty if the views were never turned

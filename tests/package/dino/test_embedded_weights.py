@@ -23,7 +23,7 @@ def test_shipped_weights_are_small_and_say_what_they_saw():
 @pytest.mark.slow
 def test_shipped_weights_read_simulated_scenes_better_than_random_ones():
     train, test = simulate.aerial_scenes(range(14), 224), simulate.aerial_scenes(range(1000, 1007), 224)
-    found = {}
+    scores = {}
     for name in ("embedded", "random"):
         net = backbone.load(name)
         images, labels = (
@@ -33,5 +33,5 @@ def test_shipped_weights_read_simulated_scenes_better_than_random_ones():
         truth = [evaluate.patch_labels(np.stack(y), 8) for y in labels]
         probe = evaluate.linear_probe(features[0], truth[0], samples=3000)
         answers = evaluate.predict(probe, features[1])
-        found[name] = evaluate.scores(evaluate.confusion(truth[1], answers, 7))["miou"]
-    assert found["embedded"] > found["random"] + 0.2, found
+        scores[name] = evaluate.scores(evaluate.confusion(truth[1], answers, 7))["miou"]
+    assert scores["embedded"] > scores["random"] + 0.2, scores

@@ -89,10 +89,10 @@ def test_two_classes_in_closed_form():
 
 
 def test_the_unit_of_area_does_not_matter():
-    one, ten = areas.estimate(SAMPLE, PIXELS), areas.estimate(SAMPLE, PIXELS * 10.0)
-    np.testing.assert_allclose(ten.area_se, one.area_se * 10)
-    np.testing.assert_allclose(ten.producers_se, one.producers_se)
-    np.testing.assert_allclose(one.area.sum(), PIXELS.sum())
+    single, ten = areas.estimate(SAMPLE, PIXELS), areas.estimate(SAMPLE, PIXELS * 10.0)
+    np.testing.assert_allclose(ten.area_se, single.area_se * 10)
+    np.testing.assert_allclose(ten.producers_se, single.producers_se)
+    np.testing.assert_allclose(single.area.sum(), PIXELS.sum())
 
 
 def test_a_class_that_is_not_on_the_map_still_has_an_area():

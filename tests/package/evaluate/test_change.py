@@ -90,8 +90,8 @@ def test_a_perfect_map_keeps_every_promise():
 
 def test_the_contest_knows_the_truth_and_measures_every_way():
     truth, ways = changes.place(1, changes.learn(), 64)["four dates a year"]
-    assert 0.02 < truth.mean() < 0.25 and {found.changed.shape for found in ways.values()} == {(64, 64)}
-    worth = changes.measures(truth, changes.Found(truth, truth))
+    assert 0.02 < truth.mean() < 0.25 and {answer.changed.shape for answer in ways.values()} == {(64, 64)}
+    worth = changes.measures(truth, changes.Answer(truth, truth))
     assert worth["F1"] == 1 and worth["false change"] == 0 and set(worth["precision"]) == {1.0}
     stack = changes.seen(1, 2019, 64)
     alone = changes.seen(1, datetime.date(2019, *changes.DAYS[1]), 64)

@@ -34,11 +34,11 @@ def test_clusters_beyond_the_classes_stay_unmatched_and_cost_accuracy():
     truth = np.array([0, 0, 0, 1, 1, 1, 1])
     clusters = np.array([0, 0, 2, 1, 1, 3, 3])
     counts = evaluate.confusion(truth, clusters, 2, 4)
-    one, many = evaluate.match(counts), evaluate.match_many(counts)
-    assert (one == UNLABELLED).sum() == 2 and one[0] == 0
+    single, many = evaluate.match(counts), evaluate.match_many(counts)
+    assert (single == UNLABELLED).sum() == 2 and single[0] == 0
     assert many.tolist() == [0, 1, 0, 1]
     assert evaluate.match_many(evaluate.confusion(truth, clusters, 2, 5))[4] == UNLABELLED
-    score = evaluate.scores(evaluate.confusion(truth, evaluate.apply_match(clusters, one), 2))
+    score = evaluate.scores(evaluate.confusion(truth, evaluate.apply_match(clusters, single), 2))
     assert score["accuracy"] == pytest.approx(4 / 7)
 
 

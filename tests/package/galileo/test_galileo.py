@@ -78,7 +78,7 @@ def test_a_band_that_is_hidden_is_not_read(small):
 def test_month_and_place_change_the_answer_and_can_be_left_out(small):
     x = torch.randn(1, 8, 8, 1, 13)
     months, place = torch.tensor([[3]]), torch.tensor([[1.0, 0, 0]])
-    answers = [small(x, *told)[1] for told in ((), (months,), (months + 6,), (None, place), (None, -place))]
+    answers = [small(x, *facts)[1] for facts in ((), (months,), (months + 6,), (None, place), (None, -place))]
     assert all(not torch.allclose(a, b) for i, a in enumerate(answers) for b in answers[:i])
 
 
@@ -137,9 +137,9 @@ def test_what_is_told_of_scenes_is_what_they_share():
         when = datetime.date(2021, month, 3)
         return Scene("s", np.zeros((1, 8, 8), np.float32), ("B03",), "a test", date=when, **where)
 
-    told = galileo.shared_facts([scene(4, 500_000), scene(4, 510_000)])
-    assert told["month"] == 4 and abs(told["lonlat"][0] - 9) < 0.2 and abs(told["lonlat"][1] - 49.6) < 0.2
-    assert 9.9 < told["meters"] < 10.1
+    facts = galileo.shared_facts([scene(4, 500_000), scene(4, 510_000)])
+    assert facts["month"] == 4 and abs(facts["lonlat"][0] - 9) < 0.2 and abs(facts["lonlat"][1] - 49.6) < 0.2
+    assert 9.9 < facts["meters"] < 10.1
     apart = galileo.shared_facts([scene(4, 500_000), scene(5, 700_000)])
     assert apart["month"] is None and "lonlat" not in apart
     nowhere = Scene("s", np.zeros((1, 8, 8), np.float32), ("B03",), "a test")

@@ -130,36 +130,36 @@ def test_prepared_clicks_reach_the_score_that_python_finds(page, figure, scenes)
         shown.get_by_label("Described by").select_option(label=kind["name"])
         maps = ridge_map(unpacked(kind), clicks).reshape(3, -1)
         wanted = [miou(labels, scene) for labels, scene in zip(maps, scenes.values(), strict=True)]
-        found = [
+        scores = [
             float(n) for n in re.findall(r"mIoU ([\d.]+)", " ".join(shown.locator(".lulc-third").all_inner_texts()))
         ]
-        np.testing.assert_allclose(found, wanted, atol=0.006)
-    assert found[0] >= 0.30, "the embedded features, the last kind, on the scene that was clicked"
-    assert f"mIoU {found[0]:.2f} here" in shown.locator(".lulc-result").inner_text()
+        np.testing.assert_allclose(scores, wanted, atol=0.006)
+    assert scores[0] >= 0.30, "the embedded features, the last kind, on the scene that was clicked"
+    assert f"mIoU {scores[0]:.2f} here" in shown.locator(".lulc-result").inner_text()
 
 
 def test_clicks_by_mouse_and_keys_change_the_map(page, figure):
     shown = page(figure.html, width=390)
-    told = shown.locator(".lulc-result")
+    answer = shown.locator(".lulc-result")
     map_of = lambda: shown.locator("canvas").nth(3).evaluate("canvas => canvas.toDataURL()")  # noqa: E731
     shown.get_by_role("button", name="Clear").click()
-    assert "Choose a class" in told.inner_text()
+    assert "Choose a class" in answer.inner_text()
     empty, picture = map_of(), shown.locator("canvas").first
     shown.get_by_role("radio", name="3 water").check()
     picture.click(position={"x": 60, "y": 60})
-    assert told.inner_text().startswith("1 click,") and map_of() != empty
+    assert answer.inner_text().startswith("1 click,") and map_of() != empty
     before = map_of()
     for key in ("5", "ArrowDown", "ArrowRight", "Enter"):
         picture.press(key)
-    assert told.inner_text().startswith("2 clicks,") and map_of() != before
+    assert answer.inner_text().startswith("2 clicks,") and map_of() != before
     assert shown.get_by_role("radio", name="5 tree").is_checked()
-    missing = told.inner_text().split("Not clicked yet: ")[1].split(".")[0]
+    missing = answer.inner_text().split("Not clicked yet: ")[1].split(".")[0]
     assert "water" not in missing and "tree" not in missing and "road" in missing
     picture.press("Enter")
-    assert told.inner_text().startswith("1 click,"), "the same class again takes the click back"
+    assert answer.inner_text().startswith("1 click,"), "the same class again takes the click back"
     shown.get_by_role("button", name="Prepared clicks").press("Enter")
     shown.get_by_role("button", name="Undo").press("Enter")
-    assert told.inner_text().startswith(f"{len(data_of(figure)['prepared']) - 1} clicks,")
+    assert answer.inner_text().startswith(f"{len(data_of(figure)['prepared']) - 1} clicks,")
     shown.get_by_label("Map by").select_option(label="the most similar click")
     shown.get_by_label("Lower row").select_option(label="the true classes")
     assert shown.evaluate("document.documentElement.scrollWidth") <= 390

@@ -119,10 +119,10 @@ def test_texts_never_become_html(scene, features):
 def test_the_line_of_a_swipe_says_what_it_crosses():
     labels = np.array([[0, 1], [0, 1], [2, 255], [2, 1]], np.uint8)
     truth = np.array([[0, 1], [1, 255], [2, 1], [1, 2]], np.uint8)
-    found = along(labels, truth, 3)
-    assert len(found["shares"]) == len(found["agree"]) == 101
-    assert found["shares"][0] == [0.5, 0, 0.5] and found["shares"][100] == [0, 1, 0]
-    assert found["agree"][49] == 0.5 and found["agree"][50] == 0.5  # right: 1 of the 2 pixels known in both
+    series = along(labels, truth, 3)
+    assert len(series["shares"]) == len(series["agree"]) == 101
+    assert series["shares"][0] == [0.5, 0, 0.5] and series["shares"][100] == [0, 1, 0]
+    assert series["agree"][49] == 0.5 and series["agree"][50] == 0.5  # right: 1 of the 2 pixels known in both
     assert "agree" not in along(labels, None, 3)
 
 
@@ -136,9 +136,9 @@ def test_correspondences_are_stegos(features):
     first, second = features, features[::-1].copy()
     a, b = (torch.from_numpy(x).flatten(0, 1)[None] for x in (first, second))
     wanted = stego.centered(stego.correspondence(a, b))[0, 18].view(16, 16).numpy()
-    found = shift.centered_correspondence(first.astype(float), second.astype(float), 18)
-    assert found.dtype == np.float32
-    np.testing.assert_allclose(found, wanted, atol=1e-6)
+    matrix = shift.centered_correspondence(first.astype(float), second.astype(float), 18)
+    assert matrix.dtype == np.float32
+    np.testing.assert_allclose(matrix, wanted, atol=1e-6)
 
 
 def test_the_season_table_is_the_simulators():

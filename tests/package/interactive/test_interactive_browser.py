@@ -43,7 +43,7 @@ def show(offline_page, tmp_path):
     assert not offline_page.errors and not offline_page.requests_out
 
 
-def told(page, number=0):
+def status(page, number=0):
     return page.locator(".lulc-result").nth(number).inner_text()
 
 
@@ -60,10 +60,10 @@ def test_explorer_answers_clicks_and_arrow_keys_with_the_cosines_of_the_features
     raw = features[..., :6]
     page = show(interactive.similarity_explorer(scene, {"net": features, "raw": raw}, caption=CAPTION, patch=(2, 3)))
 
-    def check(row, col, name, found):
-        unit = found.reshape(256, -1) / np.linalg.norm(found.reshape(256, -1), axis=1, keepdims=True)
+    def check(row, col, name, described):
+        unit = described.reshape(256, -1) / np.linalg.norm(described.reshape(256, -1), axis=1, keepdims=True)
         exact = unit @ unit[row * 16 + col]
-        text = told(page)
+        text = status(page)
         assert f"The patch in row {row}, column {col} (" in text and f"described by {name}." in text
         pattern = r"row (\d+), column (\d+) \((?:cosine )?(-?[\d.]+)\)"
         (near, far) = [(int(r), int(c), float(v)) for r, c, v in re.findall(pattern, text)]
@@ -98,7 +98,7 @@ def test_explorer_counts_the_class_of_the_most_similar_patches(show, scene):
     assert count > 21
     page = show(interactive.similarity_explorer(scene, features, caption=CAPTION))
     name = scene.class_names[label]
-    assert f"({name})" in told(page) and f"Of the 20 most similar patches, 20 are {name} too." in told(page)
+    assert f"({name})" in status(page) and f"Of the 20 most similar patches, 20 are {name} too." in status(page)
 
 
 def test_explorer_counts_in_the_other_scenes_only(show, scene):
@@ -114,8 +114,8 @@ def test_explorer_counts_in_the_other_scenes_only(show, scene):
         )
     )
     name = scene.class_names[common]
-    assert f"Of the 20 most similar patches of the other scenes, 20 are {name} too." in told(page)
-    assert "of scene 2 (cosine 1.00)" in told(page)
+    assert f"Of the 20 most similar patches of the other scenes, 20 are {name} too." in status(page)
+    assert "of scene 2 (cosine 1.00)" in status(page)
     assert page.locator("canvas").count() == 3 and painted(page, 2) != painted(page, 1)
 
 
@@ -126,7 +126,7 @@ def test_swipe_line_moves_by_keyboard_and_pointer_and_says_what_it_crosses(show,
     def check(percent):
         column = min(percent * 128 // 100, 127)
         counts = np.bincount(answer[:, column], minlength=7) / 128
-        text = told(page).replace("\xa0", " ")
+        text = status(page).replace("\xa0", " ")
         first = scene.class_names[counts.argmax()]
         assert f"{first} {100 * counts.max():.0f} %" in text or f"{first} {100 * counts.max() + 0.01:.0f} %" in text
         agree = 100 * (answer == scene.labels)[:, column].mean()
@@ -159,11 +159,11 @@ def test_share_attracted_is_numpys_at_every_shift(show, scene, features):
     )
     page = show(figure)
     data = json.loads(re.search(r'application/json">(.*?)</script>', figure.html)[1])
-    found = [np.frombuffer(base64.b64decode(part["values"]), np.float32) for part in data["parts"]]
+    values = [np.frombuffer(base64.b64decode(part["values"]), np.float32) for part in data["parts"]]
 
     def check(b):
-        shares = [f"{100 * (f > b).mean():.1f} % of {p['name']}" for f, p in zip(found, data["parts"], strict=True)]
-        assert told(page) == f"At b = {b:.2f} the marked patch attracts {', '.join(shares)}; it repels the rest."
+        shares = [f"{100 * (f > b).mean():.1f} % of {p['name']}" for f, p in zip(values, data["parts"], strict=True)]
+        assert status(page) == f"At b = {b:.2f} the marked patch attracts {', '.join(shares)}; it repels the rest."
 
     check(0.2)
     before = painted(page, 0)
@@ -177,7 +177,7 @@ def test_share_attracted_is_numpys_at_every_shift(show, scene, features):
     page.keyboard.press("Shift+Tab")
     page.get_by_role("slider").press("End")
     check(data["max"])
-    assert "attracts 0.0 % of the crop, 0.0 % of another" in told(page)
+    assert "attracts 0.0 % of the crop, 0.0 % of another" in status(page)
 
 
 def test_seasons_show_the_simulators_numbers(show):
@@ -186,7 +186,7 @@ def test_seasons_show_the_simulators_numbers(show):
     table = seasons.season_table("temperate plain, Europe", latitudes, days)
 
     def check(i, j, words):
-        text = told(page)
+        text = status(page)
         assert words in text
         for name, value in zip(seasons.LINES, table[i, j, :, 10], strict=True):
             assert abs(float(re.search(rf"{name} (-?[\d.]+\d)", text)[1]) - value) < 0.0051
@@ -211,7 +211,7 @@ def test_several_on_a_page_work_alone_leak_no_names_and_fit_a_narrow_screen(show
     page = show(explorer, line, explorer, width=320)
     assert set(page.evaluate("Object.keys(window)")) == set(before)
     page.locator("canvas").nth(2).press("ArrowDown")
-    assert "row 2, column 3" in told(page, 0) and "row 3, column 3" in told(page, 2)
+    assert "row 2, column 3" in status(page, 0) and "row 3, column 3" in status(page, 2)
     assert page.evaluate("document.documentElement.scrollWidth") <= 320
     assert page.locator(".lulc-static:visible").count() == 0
     page.emulate_media(media="print")

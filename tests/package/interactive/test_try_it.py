@@ -56,7 +56,7 @@ def chosen(page, content, name="a picture.png", kind="image/png"):
     page.locator('input[type="file"]').set_input_files({"name": name, "mimeType": kind, "buffer": content})
 
 
-def told(page):
+def status(page):
     return page.locator(".lulc-result").first
 
 
@@ -93,9 +93,9 @@ def test_features_in_the_page_are_pytorchs(offline_page, folder, network):
     addresses = ["data:image/png;base64," + base64.b64encode(encoded(p)).decode() for p in pictures]
     given = {"address": "backbone.js", "source": script("vit") + script("worker"), "pictures": addresses}
     lowest = []
-    for pixels, found in zip(pictures, offline_page.evaluate(FEATURES, given), strict=True):
+    for pixels, result in zip(pictures, offline_page.evaluate(FEATURES, given), strict=True):
         wanted = backbone.patch_features(network, pixels[None])[0]
-        ours = torch.tensor(found["values"]).view(found["rows"], found["cols"], found["d"])
+        ours = torch.tensor(result["values"]).view(result["rows"], result["cols"], result["d"])
         assert ours.shape == wanted.shape
         lowest.append(F.cosine_similarity(ours, wanted, dim=-1).min().item())
     print("lowest cosine of each picture:", *(f"{c:.5f}" for c in lowest))
@@ -116,8 +116,8 @@ def test_a_photograph_of_512_by_384_pixels_goes_through_every_view(page):
     photograph = np.tile(simulate.aerial(1001, 256).pixels, (1, 2, 2))[:, :384]
     chosen(page, encoded(photograph, "jpeg"), TRICKY + ".jpg", "image/jpeg")
     page.wait_for_function("document.querySelector('.lulc-result').textContent.includes('seconds')", timeout=120_000)
-    print(told(page).inner_text())
-    assert "3072 patches of 8 pixels, 192 numbers each" in told(page).inner_text()
+    print(status(page).inner_text())
+    assert "3072 patches of 8 pixels, 192 numbers each" in status(page).inner_text()
     seen = {view: (painted(page), words(page)) for view in views(page)}
     assert len(seen) == 4 and len({picture for picture, _ in seen.values()}) == 4
     assert "Choose a class" in seen["a map from your clicks"][1]
@@ -172,7 +172,7 @@ def test_files_that_are_no_pictures_get_one_sentence(page, tmp_path):
     for content, kind, message in BAD:
         chosen(page, content, TRICKY, kind)
         page.wait_for_function("text => document.querySelector('.lulc-result').textContent.includes(text)", arg=message)
-        assert told(page).inner_text().count(".") == 1 and TRICKY not in told(page).inner_text()
+        assert status(page).inner_text().count(".") == 1 and TRICKY not in status(page).inner_text()
         page.evaluate("document.querySelector('.lulc-result').textContent = ''")
     large = tmp_path / f"{TRICKY}.jpg"
     with large.open("wb") as stream:

@@ -35,9 +35,9 @@ def test_nodata_and_nan_stay_nodata_and_the_model_never_sees_them(tmp_path):
     source = write(tmp_path / "a.tif", pixels, nodata=-9999)
     out = do(source, tmp_path / "map.tif", mapping.Model(watch, "w", "1", CLASSES), window=30, overlap=10)
     bad = (pixels == -9999).any(0) | ~np.isfinite(pixels).all(0)
-    found = classes_of(out)
-    np.testing.assert_array_equal(found == UNLABELLED, bad)
-    np.testing.assert_array_equal(found[~bad], predict(pixels).argmax(0)[~bad])
+    labels = classes_of(out)
+    np.testing.assert_array_equal(labels == UNLABELLED, bad)
+    np.testing.assert_array_equal(labels[~bad], predict(pixels).argmax(0)[~bad])
     assert 1 <= np.min(seen) <= np.max(seen) < 250
     with rasterio.open(out) as file:
         assert (file.dataset_mask() == 0).sum() == bad.sum()
@@ -66,9 +66,9 @@ def test_an_alpha_band_is_a_mask_and_no_band(tmp_path):
     pixels[3, :10] = 0
     source = write(tmp_path / "a.tif", pixels, photometric="rgb", alpha="yes")
     model = mapping.Model(predict, "m", "1", CLASSES, bands=("red", "green", "blue"))
-    found = classes_of(do(source, tmp_path / "map.tif", model))
-    np.testing.assert_array_equal(found[10:], predict(pixels).argmax(0)[10:])
-    assert (found[:10] == UNLABELLED).all()
+    labels = classes_of(do(source, tmp_path / "map.tif", model))
+    np.testing.assert_array_equal(labels[10:], predict(pixels).argmax(0)[10:])
+    assert (labels[:10] == UNLABELLED).all()
 
 
 def test_a_raster_without_any_data_is_refused_and_leaves_nothing(tmp_path):
@@ -119,10 +119,10 @@ def test_another_reference_system_leaves_nodata_where_the_source_does_not_reach(
     source = write(tmp_path / "a.tif", np.full((1, 100, 100), 120, np.uint8), transform=from_origin(3e5, 6e6, 100, 100))
     out = do(source, tmp_path / "m.tif", crs="EPSG:4326")
     with rasterio.open(out) as file:
-        found = file.read(1)
+        labels = file.read(1)
         assert file.crs == CRS.from_epsg(4326)
-    assert set(np.unique(found)) == {1, UNLABELLED} and 0.5 < (found == 1).mean() < 1
-    assert found[0, 0] == UNLABELLED or found[0, -1] == UNLABELLED
+    assert set(np.unique(labels)) == {1, UNLABELLED} and 0.5 < (labels == 1).mean() < 1
+    assert labels[0, 0] == UNLABELLED or labels[0, -1] == UNLABELLED
 
 
 def test_a_damaged_source_says_where_and_keeps_what_is_done(tmp_path):

@@ -15,11 +15,11 @@ def test_a_scikit_learn_classifier_maps_its_own_classes(tmp_path):
     truth = np.where(pixels[0] > 120, 2, 0)  # class 1 is unknown to it
     fitted = LogisticRegression().fit(pixels.reshape(3, -1).T, truth.ravel())
     model = mapping.pixel_model(fitted, CLASSES, name="logistic")
-    found = classes_of(do(write(tmp_path / "a.tif", pixels), tmp_path / "m.tif", model, window=30, overlap=10))
-    np.testing.assert_array_equal(found, fitted.predict(pixels.reshape(3, -1).T).reshape(60, 70))
+    labels = classes_of(do(write(tmp_path / "a.tif", pixels), tmp_path / "m.tif", model, window=30, overlap=10))
+    np.testing.assert_array_equal(labels, fitted.predict(pixels.reshape(3, -1).T).reshape(60, 70))
     again = LogisticRegression().fit(pixels.reshape(3, -1).T, truth.ravel())
-    other = LogisticRegression(C=1e-6).fit(pixels.reshape(3, -1).T, truth.ravel())
-    assert model.hash == mapping.pixel_model(again, CLASSES).hash != mapping.pixel_model(other, CLASSES).hash
+    weaker = LogisticRegression(C=1e-6).fit(pixels.reshape(3, -1).T, truth.ravel())
+    assert model.hash == mapping.pixel_model(again, CLASSES).hash != mapping.pixel_model(weaker, CLASSES).hash
     certain = RidgeClassifier().fit(pixels.reshape(3, -1).T, truth.ravel())  # knows no probabilities
     p = mapping.pixel_model(certain, CLASSES)(pixels)
     np.testing.assert_array_equal(p.argmax(0), certain.predict(pixels.reshape(3, -1).T).reshape(60, 70))

@@ -38,8 +38,8 @@ def test_blending_removes_the_seams_of_a_model_with_border_effects(tmp_path):
         return np.stack([1 - p, p])
 
     def steps(**options):
-        found = classes_of(do(source, tmp_path / "map.tif", mapping.Model(shaky, "shaky", "1", two), **options))
-        border = (found[:, 40:-40] == 0).sum(0).astype(int)  # the row where class 1 begins
+        labels = classes_of(do(source, tmp_path / "map.tif", mapping.Model(shaky, "shaky", "1", two), **options))
+        border = (labels[:, 40:-40] == 0).sum(0).astype(int)  # the row where class 1 begins
         return np.abs(np.diff(border)).max()
 
     assert steps(window=90, overlap=0) > 50
@@ -56,19 +56,19 @@ def test_overlapping_windows_are_averaged_with_their_weights(tmp_path):
         p = [1.0, 0.0] if len(seen) == 1 else [0.0, 0.25]
         return np.broadcast_to(np.float32(p)[:, None, None], (2, *pixels.shape[1:]))
 
-    found = classes_of(do(source, tmp_path / "m.tif", numbered, classes=CLASSES[:2], window=30, overlap=10))
+    labels = classes_of(do(source, tmp_path / "m.tif", numbered, classes=CLASSES[:2], window=30, overlap=10))
     t = (np.arange(10) + 0.5) / 10 * np.pi / 2
     wanted = np.r_[np.zeros(20), 0.25 * np.sin(t) ** 2 > np.cos(t) ** 2, np.ones(20)]
-    np.testing.assert_array_equal(found, np.broadcast_to(wanted, (30, 50)))
+    np.testing.assert_array_equal(labels, np.broadcast_to(wanted, (30, 50)))
     assert seen == [(1, 30, 30)] * 2
 
 
 def test_memory_waits_only_for_the_rows_of_one_overlap(tmp_path, monkeypatch):
     """By design: what is carried from one row of windows to the next does not know how tall the raster is."""
     carried, read = set(), set()
-    whole, one = run._window_row, worker.compute
+    whole, compute = run._window_row, worker.compute
     monkeypatch.setattr(run, "_window_row", lambda *a: carried.add(a[3].shape) or whole(*a))
-    monkeypatch.setattr(worker, "compute", lambda *a: (r := one(*a), read.add(sum(part.nbytes for part in r)))[0])
+    monkeypatch.setattr(worker, "compute", lambda *a: (r := compute(*a), read.add(sum(part.nbytes for part in r)))[0])
     for height in (100, 400):
         do(write(tmp_path / f"{height}.tif", noise(height, 90)), tmp_path / "m.tif", window=48, overlap=16)
     assert carried == {(3, 16, 90)}

@@ -116,8 +116,8 @@ def test_an_address_is_enough_and_one_worker_gives_the_same(tmp_path, source):
     serial = mapping.map_raster(source, model(), tmp_path / "serial.tif", **OPTIONS)
     with distributed.LocalCluster(n_workers=1, threads_per_worker=1, **HERE, protocol="tcp") as cluster:
         address = cluster.scheduler_address
-        one = mapping.map_raster(source, model(), tmp_path / "one.tif", scheduler=address, **OPTIONS)
-    np.testing.assert_array_equal(pixels_of(one), pixels_of(serial))
+        mapped = mapping.map_raster(source, model(), tmp_path / "one.tif", scheduler=address, **OPTIONS)
+    np.testing.assert_array_equal(pixels_of(mapped), pixels_of(serial))
 
 
 @pytest.mark.slow
@@ -201,9 +201,9 @@ def test_only_what_others_need_travels(source):
 
 
 def test_local_workers_have_one_thread_and_keep_their_memory(two):
-    found = two.run(lambda: dict(os.environ))
-    assert len(found) == 2
-    for environment in found.values():
+    environments = two.run(lambda: dict(os.environ))
+    assert len(environments) == 2
+    for environment in environments.values():
         assert environment["OMP_NUM_THREADS"] == "1" and "MALLOC_TRIM_THRESHOLD_" not in environment
 
 
@@ -219,8 +219,8 @@ def test_results_come_in_order_and_few_wait(tmp_path, light):
         time.sleep(0.1 if item == 0 else 0)
         return 3 * item
 
-    for n, found in enumerate(scale.in_order(light, slow_first, begun, range(60))):
-        assert found == 3 * n
+    for n, result in enumerate(scale.in_order(light, slow_first, begun, range(60))):
+        assert result == 3 * n
         ahead.append(len(lines(begun)) - n)
     assert 1 <= max(ahead) <= 4 * scale.AHEAD and len(lines(begun)) == 60
     assert list(scale.in_order(light, slow_first, begun, [])) == []

@@ -26,8 +26,8 @@ def test_a_patch_probe_answers_for_every_pixel_and_class():
         == probes.patch_probe(vit, scenes, samples=100).hash
         != probes.patch_probe(vit, scenes[:2], samples=90).hash
     )
-    found = seams.compare(model, scenes[1], 32, {"none": 0, "some": 8}, 8)
-    assert set(found) == {"none", "some"} and all(0 <= v <= 1 for kinds in found.values() for v in kinds.values())
+    rates = seams.compare(model, scenes[1], 32, {"none": 0, "some": 8}, 8)
+    assert set(rates) == {"none", "some"} and all(0 <= v <= 1 for kinds in rates.values() for v in kinds.values())
 
 
 def test_a_pixel_probe_learns_single_pixels():

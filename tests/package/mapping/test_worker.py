@@ -13,15 +13,15 @@ from lulc_utils.mapping import worker
 @pytest.mark.parametrize("overlap", [0, 1, 5, 10])
 @pytest.mark.parametrize("length", [1, 29, 30, 31, 50, 51, 71, 100, 211])
 def test_spans_cover_an_axis_and_their_weights_sum_to_one(length, overlap):
-    found = mapping.spans(length, 30, overlap)
+    spans = mapping.spans(length, 30, overlap)
     total, count = np.zeros(length), np.zeros(length, int)
-    for span in found:
+    for span in spans:
         assert 0 <= span.start <= span.begin < span.end <= span.stop <= length
         assert span.stop - span.start == min(30, length)
         total[span.begin : span.end] += mapping.weights(span)
         count[span.begin : span.end] += 1
     np.testing.assert_allclose(total, 1, atol=1e-6)
-    assert count.max() <= 2 and (count == 2).sum() == overlap * (len(found) - 1)
+    assert count.max() <= 2 and (count == 2).sum() == overlap * (len(spans) - 1)
 
 
 def test_the_weight_falls_towards_the_edge_of_the_window():

@@ -52,8 +52,8 @@ class Handler(BaseHTTPRequestHandler):
         self.server.asked = asked
         if self.server.fail.get("/search"):
             return self.answer(500)
-        found = [i for i in self.server.items if i["collection"] in asked["collections"]]
-        page = {"type": "FeatureCollection", "features": found, "links": self.server.links}
+        matching = [i for i in self.server.items if i["collection"] in asked["collections"]]
+        page = {"type": "FeatureCollection", "features": matching, "links": self.server.links}
         self.answer(200, json.dumps(page).encode(), Content_Type="application/geo+json")
 
     def do_GET(self):

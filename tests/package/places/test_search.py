@@ -19,9 +19,9 @@ def test_the_clearest_day_that_covers_the_box_is_taken_and_ties_go_to_the_earlie
     clear = make_item(server, "part", cloud=0, day="2023-07-01", corner=partial)
     for items in ([a, b, clear], [clear, b, a]):
         server.items = items
-        found = places.search(BOX, "2023-07-01/2023-07-31", catalogue=server.url)
-        assert [i.id for i in found] == ["part", "A", "B"]
-        assert [i.id for i in places.choose(found, BOX, 20)] == ["A"]
+        items = places.search(BOX, "2023-07-01/2023-07-31", catalogue=server.url)
+        assert [i.id for i in items] == ["part", "A", "B"]
+        assert [i.id for i in places.choose(items, BOX, 20)] == ["A"]
     b["properties"]["eo:cloud_cover"] = 2
     assert "(B)" in get(server).source
     server.items = [clear]
@@ -31,8 +31,8 @@ def test_the_clearest_day_that_covers_the_box_is_taken_and_ties_go_to_the_earlie
 
 def test_no_more_images_are_read_than_the_box_needs(server):
     server.items = [make_item(server, "A", cloud=4), make_item(server, "A2", cloud=2)]
-    found = places.search(BOX, "2023-07-01", catalogue=server.url)
-    assert [i.id for i in places.choose(found, BOX, 20)] == ["A2"]
+    items = places.search(BOX, "2023-07-01", catalogue=server.url)
+    assert [i.id for i in places.choose(items, BOX, 20)] == ["A2"]
 
 
 @pytest.mark.parametrize("square", [{}, {"grid:code": "MGRS-32TMR"}, {"s2:mgrs_tile": "32TMR"}])
@@ -41,11 +41,11 @@ def test_of_two_baselines_the_newer_is_taken(server, square):
     new = make_item(server, "S2A_32TMR_20230701_1_L2A", cloud=9, **{"s2:processing_baseline": "05.00"}, **square)
     for items in ([old, new], [new, old]):
         server.items = items
-        found = places.search(BOX, "2023-07-01", catalogue=server.url)
-        assert [i.id for i in places.choose(found, BOX, 20)] == [new["id"]]
+        items = places.search(BOX, "2023-07-01", catalogue=server.url)
+        assert [i.id for i in places.choose(items, BOX, 20)] == [new["id"]]
     new["properties"]["datetime"] = "2023-07-01T12:00:30Z"  # another pass, which happens near the poles
-    found = places.search(BOX, "2023-07-01", catalogue=server.url)
-    assert [i.id for i in places.choose(found, BOX, 20)] == [old["id"]]
+    items = places.search(BOX, "2023-07-01", catalogue=server.url)
+    assert [i.id for i in places.choose(items, BOX, 20)] == [old["id"]]
 
 
 def test_no_item_and_all_cloudy(server):

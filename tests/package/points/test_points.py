@@ -158,8 +158,8 @@ def test_galileo_describes_patches_of_two_pixels_and_is_told_the_month(monkeypat
     assert rows.shape == (32 * 32, 128) and spots[1].tolist() == [0, 1, 3]
     torch.testing.assert_close(rows.mean(0), torch.zeros(128), atol=1e-3, rtol=0)
     torch.testing.assert_close(rows.std(0), torch.ones(128), atol=1e-2, rtol=0)
-    other = points.describer([dataclasses.replace(scene, date=None)], "Galileo")(scene.pixels).flatten(0, 1)
-    assert not torch.allclose(rows, other, atol=0.1)
+    undated = points.describer([dataclasses.replace(scene, date=None)], "Galileo")(scene.pixels).flatten(0, 1)
+    assert not torch.allclose(rows, undated, atol=0.1)
     known, truth = points.with_labels(rows, spots, [scene])
     groups = points.group(known, 24)
     right = (truth[groups.middles][groups.member] == truth).mean()

@@ -48,10 +48,10 @@ def test_sphere_has_length_one_and_its_cosine_is_the_angle_between_places():
 @pytest.mark.parametrize("encoding", [unit_sphere, sphere_fourier])
 def test_no_seam_at_longitude_180_and_none_at_the_poles(encoding):
     lat = np.linspace(-80, 80, 9)
-    one = np.ones(9)
-    close(encoding(lat, 180 * one, one), encoding(lat, -180 * one, one))
-    close(encoding(lat, 179.999 * one, one), encoding(lat, -179.999 * one, one), atol=2e-3)
-    close(encoding(90 * one, lat, one), encoding(90 * one, one, one), atol=1e-5)
+    ones = np.ones(9)
+    close(encoding(lat, 180 * ones, ones), encoding(lat, -180 * ones, ones))
+    close(encoding(lat, 179.999 * ones, ones), encoding(lat, -179.999 * ones, ones), atol=2e-3)
+    close(encoding(90 * ones, lat, ones), encoding(90 * ones, ones, ones), atol=1e-5)
 
 
 def test_scaled_place_does_have_the_seam():

@@ -51,8 +51,8 @@ def test_colour_alone_does_not_cluster_into_classes(train, test):
     features = raw_color(train[0], PATCH).numpy()
     clusters = cluster.kmeans(features, CLASSES)
     counts = evaluate.confusion(train[1], evaluate.predict(clusters, features), CLASSES, CLASSES)
-    found = evaluate.predict(clusters, raw_color(test[0], PATCH).numpy())
-    assert evaluate.miou(test[1], evaluate.apply_match(found, evaluate.match(counts)), CLASSES) <= 0.25
+    groups = evaluate.predict(clusters, raw_color(test[0], PATCH).numpy())
+    assert evaluate.miou(test[1], evaluate.apply_match(groups, evaluate.match(counts)), CLASSES) <= 0.25
 
 
 def conv(inputs, outputs, stride=1, dilation=1, size=3):
@@ -119,5 +119,5 @@ def test_structure_separates_the_classes_for_a_small_network(train, test, one_th
         schedule.step()
     network.eval()
     with torch.no_grad():
-        found = np.concatenate([network(normalised(x[None])).argmax(1).numpy() for x in test[0]])
-    assert evaluate.miou(test[1], found.astype(np.uint8), CLASSES) >= 0.75
+        labels = np.concatenate([network(normalised(x[None])).argmax(1).numpy() for x in test[0]])
+    assert evaluate.miou(test[1], labels.astype(np.uint8), CLASSES) >= 0.75

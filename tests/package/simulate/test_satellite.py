@@ -36,9 +36,9 @@ def test_scene_is_sound(size):
 
 
 def test_regions_lie_on_three_continents_and_both_hemispheres():
-    found = simulate.REGIONS.values()
-    assert len({r.continent for r in found}) == 3 and {np.sign(r.latitudes[0]) for r in found} == {-1, 1}
-    for region in found:
+    regions = simulate.REGIONS.values()
+    assert len({r.continent for r in regions}) == 3 and {np.sign(r.latitudes[0]) for r in regions} == {-1, 1}
+    for region in regions:
         assert len(region.mix) == CLASSES and sum(region.mix) == pytest.approx(1, abs=0.02)
         assert sum(region.soils.values()) == pytest.approx(1) and sum(region.roofs.values()) == pytest.approx(1)
     assert len({c.color for c in simulate.SATELLITE_CLASSES}) == CLASSES
@@ -128,8 +128,8 @@ def test_parcels_cover_everything_once_and_are_cut_to_size():
     for box in ndimage.find_objects(parcel + 1):
         sides = [s.stop - s.start for s in box]
         assert (parcel[box] == parcel[box][0, 0]).all() and max(sides) < 15 * np.exp(0.35 * 3.5)
-    whole, one = fields.cut_parcels(np.random.default_rng(0), x, y, 1e4)
-    assert one == 1 and not whole.any()
+    whole, number = fields.cut_parcels(np.random.default_rng(0), x, y, 1e4)
+    assert number == 1 and not whole.any()
 
 
 def test_class_mixes_follow_the_region():
@@ -143,12 +143,12 @@ def test_class_mixes_follow_the_region():
 
 def surroundings(pixels):
     """A pixel with mean and deviation of the 5 x 5 and 15 x 15 pixels around it, [50, H, W]."""
-    found = [pixels]
+    columns = [pixels]
     for side in (5, 15):
         mean = ndimage.uniform_filter(pixels, (0, side, side))
         square = ndimage.uniform_filter(pixels**2, (0, side, side))
-        found += [mean, np.sqrt(np.maximum(square - mean**2, 0))]
-    return np.concatenate(found)
+        columns += [mean, np.sqrt(np.maximum(square - mean**2, 0))]
+    return np.concatenate(columns)
 
 
 def samples(region, seeds, count):
@@ -167,10 +167,10 @@ def test_pixels_alone_do_not_solve_it_and_less_so_elsewhere():
     train = {r: samples(r, range(30), 120) for r in regions}
     test = {r: samples(r, range(1000, 1016), 300) for r in regions}
 
-    def score(where, there, width):
+    def score(where, at, width):
         model = evaluate.linear_probe(train[where][0][:, :width], train[where][1])
-        found = evaluate.predict(model, test[there][0][:, :width])
-        return evaluate.scores(evaluate.confusion(test[there][1], found, CLASSES))["miou"]
+        labels = evaluate.predict(model, test[at][0][:, :width])
+        return evaluate.scores(evaluate.confusion(test[at][1], labels, CLASSES))["miou"]
 
     pixel = np.array([[score(a, b, 10) for b in regions] for a in regions])
     around = np.array([score(a, a, 50) for a in regions])

@@ -13,12 +13,12 @@ WINTER, SUMMER = Satellite.WINTER_CROP, Satellite.SUMMER_CROP
 
 def peak(region, label, dates=range(8, 366, 15), seeds=range(5), **more):
     """Day of the year with the highest mean NDVI of a class."""
-    found = np.zeros((len(seeds), len(dates)))
-    for row, seed in zip(found, seeds, strict=True):
+    sums = np.zeros((len(seeds), len(dates)))
+    for row, seed in zip(sums, seeds, strict=True):
         for i, scene in enumerate(simulate.satellite_year(seed, region, dates=dates, size=64, **more)):
-            here = scene.labels == label
-            row[i] = simulate.ndvi(scene.pixels)[here].sum()
-    return dates[int(found.sum(0).argmax())]
+            members = scene.labels == label
+            row[i] = simulate.ndvi(scene.pixels)[members].sum()
+    return dates[int(sums.sum(0).argmax())]
 
 
 @pytest.mark.parametrize(

@@ -33,10 +33,10 @@ def test_red_edge_in_green_canopies_and_not_in_soil_or_dead_leaves():
 
 
 def test_more_leaves_more_ndvi_less_swir_and_without_leaves_the_ground():
-    found = plants([0, 0.3, 1, 2, 4, 7])
-    assert found[0] == pytest.approx(np.float32(spectra.SOILS["loam"]), abs=1e-6)
-    assert (np.diff(simulate.ndvi(found.T)) > 0).all()
-    assert (np.diff(found[:, B12]) < 0).all()
+    mixed = plants([0, 0.3, 1, 2, 4, 7])
+    assert mixed[0] == pytest.approx(np.float32(spectra.SOILS["loam"]), abs=1e-6)
+    assert (np.diff(simulate.ndvi(mixed.T)) > 0).all()
+    assert (np.diff(mixed[:, B12]) < 0).all()
     assert (plants(3, water=0.02)[0] < plants(3, water=0.005)[0])[[B11, B12]].all()  # water in leaves absorbs
     assert plants(3, chlorophyll=60)[0, B05] < plants(3, chlorophyll=15)[0, B05]  # chlorophyll moves the red edge
 
