@@ -7,21 +7,19 @@ import signal
 import sys
 from contextlib import contextmanager
 from pathlib import Path
-from urllib.parse import urlparse
 
 import pytest
 
 os.environ["OMP_NUM_THREADS"] = "1"  # tests run side by side; small networks lose to threads that wait for each other
 import matplotlib  # noqa: E402
 import torch  # noqa: E402
+from watching import watch  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT / folder) for folder in ("scripts/tools", "scripts/measure/bench", "book/_ext")]
 matplotlib.use("Agg")
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # so a shell starts what it puts into the background
     signal.signal(signal.SIGINT, signal.default_int_handler)
-
-LOCAL = ("file", "data", "blob", "about")  # addresses that a page opened from a folder may load
 
 
 @contextmanager
@@ -80,22 +78,10 @@ def offline_page(browser):
     context.close()
 
 
-def watch(page) -> None:
-    """Block other hosts for a page, and keep what it asked them for and its errors."""
-    page.requests_out, page.errors = [], []
-
-    def refuse(route):
-        page.requests_out.append(route.request.url)
-        route.abort()
-
-    def note(message):
-        address = (message.location or {}).get("url", "")
-        if message.type == "error" and address not in page.requests_out:
-            page.errors.append(f"{message.text} ({address})")
-
-    page.context.route(lambda address: urlparse(address).scheme not in LOCAL, refuse)
-    page.on("console", note)
-    page.on("pageerror", lambda error: page.errors.append(str(error)))
+@pytest.fixture
+def tried(record_property):
+    """tried("right", n): n inputs are tried here, and a test of tests/faults that passes means this of them."""
+    return lambda kind, n=1: record_property("fault", f"{n} {kind}")
 
 
 def pytest_terminal_summary(terminalreporter):

@@ -2,15 +2,13 @@
 
 import importlib
 import inspect
-import sys
 from pathlib import Path
 
+import api
 import pytest
 from docutils import nodes
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / "book" / "_ext"))
-import api  # noqa: E402
 
 NAMES = api.modules()
 

@@ -8,8 +8,8 @@ from urllib.parse import urlparse
 
 import pytest
 from axe_playwright_python.base import AXE_SCRIPT
-from conftest import watch
 from test_html import HTML, PAGES
+from watching import watch
 
 from lulc_utils.maps import TILE_HOSTS
 

@@ -2,16 +2,14 @@
 
 import json
 import re
-import sys
 from pathlib import Path
 
 import pytest
 import run_chapters
 import yaml
+from claims import SLOT, anchor, claims, differences, filled_in, holds, overview, sign
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / "book" / "_ext"))
-from claims import SLOT, anchor, claims, differences, filled_in, holds, overview, sign  # noqa: E402
 
 CLAIMS = yaml.safe_load((ROOT / "book" / "claims.yml").read_text(encoding="utf8"))
 MEASURED = ROOT / "book" / "measured"

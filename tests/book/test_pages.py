@@ -3,7 +3,6 @@
 import json
 import pkgutil
 import re
-import sys
 from pathlib import Path
 
 import pytest
@@ -93,7 +92,6 @@ def test_data_pages_and_limits_are_honest_about_the_simulation():
 
 
 def test_the_table_of_run_times_adds_up():
-    sys.path.insert(0, str(ROOT / "book" / "_ext"))
     from measured import run_times
 
     about = {"profile": "quick", "jobs": 1, "cores": 2, "machine": "a processor"}

@@ -52,6 +52,9 @@ def test_no_two_test_files_have_the_same_name():
     files = [p for p in (ROOT / "tests").rglob("*.py") if not (p.parent / "__init__.py").exists()]
     names = sorted(p.name for p in files if p.name != "conftest.py")
     assert names == sorted(set(names))
+    for path in files:
+        imports = [n for n in ast.walk(ast.parse(path.read_text(encoding="utf8"))) if isinstance(n, ast.ImportFrom)]
+        assert all(n.module != "conftest" for n in imports), f"{name(path)}: which one depends on the order of folders"
 
 
 def test_no_body_of_a_function_is_long():

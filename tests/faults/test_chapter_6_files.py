@@ -1,16 +1,11 @@
 """Chapter 6 on forty kinds of ordinary files: each is mapped, or refused in one sentence that says what to do."""
 
-import sys
-from pathlib import Path
-
+import chapter_6
 import numpy as np
 import pytest
 import rasterio
 from rasterio.enums import ColorInterp
 from rasterio.transform import Affine, from_origin
-
-sys.path.insert(0, str(Path(__file__).parent))
-import chapter_6
 
 from lulc_utils import simulate
 
