@@ -12,7 +12,7 @@ from matplotlib.image import AxesImage
 from matplotlib.patches import ConnectionPatch, Rectangle
 
 from lulc_utils import style
-from lulc_utils.literal import as_label
+from lulc_utils.literal import as_label, as_number
 from lulc_utils.plot import COLORS, MARKERS, heat, mark_patch, patch_grid, rgb
 from lulc_utils.scene import LandCover, Scene
 from lulc_utils.tables import Interval
@@ -83,7 +83,7 @@ def matrix(axis: Axes, values: np.ndarray, rows: Sequence[str], columns: Sequenc
     """Signed numbers [R, C] written on colors from red (-largest) to blue; returns the image for a color bar."""
     image = axis.imshow(values, cmap="RdBu", vmin=-largest, vmax=largest)
     for (i, j), v in np.ndenumerate(values):
-        axis.text(j, i, f"{v:+.2f}", ha="center", va="center", color="black")
+        axis.text(j, i, as_number(v, sign="+"), ha="center", va="center", color="black")
     axis.set_xticks(range(len(columns)), [*map(as_label, columns)], rotation=30, ha="right")
     axis.set_yticks(range(len(rows)), [*map(as_label, rows)])
     return image

@@ -22,6 +22,11 @@ def as_html(text: object) -> str:
     return html.escape(plain(text, keep="\n")).replace("{", "&#123;")
 
 
+def as_entry(text: object) -> str:
+    """Text for an entry of a table in HTML; no line ends within "0.38 to 0.72"."""
+    return re.sub(r"(?<=\d) to (?=[+\u2212]?\d)", "&nbsp;to&nbsp;", as_html(text))
+
+
 def as_code(text: object) -> str:
     """Text for HTML in which `words between backticks` are set as code."""
     return re.sub(r"`([^`\n]+)`", r"<code>\1</code>", as_html(text))
@@ -35,6 +40,11 @@ def as_option(text: object) -> str:
 def as_label(text: object) -> str:
     """Text for matplotlib: between two `$` it would read a formula; an escaped `\\$` is drawn as `$`."""
     return plain(text, keep="\n").replace("$", r"\$")
+
+
+def as_number(value: float, digits: int = 2, sign: str = "") -> str:
+    """A number for a reader: with a real minus sign, and none before a zero; with `sign` "+" also a plus sign."""
+    return f"{round(value, digits) + 0.0:{sign}.{digits}f}".replace("-", "\u2212")
 
 
 def as_cell(text: object) -> str:

@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from matplotlib.patches import Patch, Rectangle
 
-from .literal import as_code, as_html, as_label, plain
+from .literal import as_code, as_entry, as_html, as_label, as_number, plain
 from .scene import UNLABELLED, LandCover, Scene
 from .style import WIDEST, legend_columns, set_up
 
@@ -210,7 +210,7 @@ class Table:
 
     def __init__(self, header: list[str], rows: list[list], caption: str = ""):
         self.header, self.caption = [plain(h) for h in header], plain(caption)
-        self.rows = [[f"{v:.2f}" if isinstance(v, float) else plain(v) for v in row] for row in rows]
+        self.rows = [[as_number(v) if isinstance(v, float) else plain(v) for v in row] for row in rows]
 
     def __repr__(self) -> str:
         widths = [max(map(len, column)) for column in zip(self.header, *self.rows, strict=True)]
@@ -223,7 +223,9 @@ class Table:
     def _repr_html_(self) -> str:
         head = "".join(f'<th scope="col">{as_html(h)}</th>' for h in self.header)
         body = "".join(
-            f'<tr><th scope="row">{as_html(row[0])}</th>' + "".join(f"<td>{as_html(v)}</td>" for v in row[1:]) + "</tr>"
+            f'<tr><th scope="row">{as_html(row[0])}</th>'
+            + "".join(f"<td>{as_entry(v)}</td>" for v in row[1:])
+            + "</tr>"
             for row in self.rows
         )
         caption = f"<caption>{as_html(self.caption)}</caption>" if self.caption else ""

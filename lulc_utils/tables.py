@@ -11,27 +11,27 @@ from IPython.display import Markdown, display
 from lulc_utils import results
 from lulc_utils.data import DataUnavailable
 from lulc_utils.evaluate import mean_interval
+from lulc_utils.literal import as_number
 from lulc_utils.plot import Notice, Table
 
 Interval = tuple[float, float, float]  # (value, low, high)
 
 
-def span(interval: Interval, digits: int = 2) -> str:
+def span(interval: Interval, digits: int = 2, sign: str = "") -> str:
     """A value with its interval: "0.55 (0.38 to 0.72)"."""
-    value, low, high = interval
-    return f"{value:.{digits}f} ({low:.{digits}f} to {high:.{digits}f})"
+    value, low, high = (as_number(v, digits, sign) for v in interval)
+    return f"{value} ({low} to {high})"
 
 
 def apart(interval: Interval, digits: int = 2) -> tuple[str, str]:
     """A value and its interval for two columns: ("0.55", "0.38 to 0.72")."""
-    value, low, high = interval
-    return f"{value:.{digits}f}", f"{low:.{digits}f} to {high:.{digits}f}"
+    value, low, high = (as_number(v, digits) for v in interval)
+    return value, f"{low} to {high}"
 
 
 def signed(interval: Interval, digits: int = 2) -> str:
-    """A difference: "+0.05 (-0.01 to +0.12)"."""
-    value, low, high = interval
-    return f"{value:+.{digits}f} ({low:+.{digits}f} to {high:+.{digits}f})"
+    """A difference, with real minus signs: "+0.05 (−0.01 to +0.12)"."""
+    return span(interval, digits, "+")
 
 
 def measures(values: Mapping[str, Mapping[str, Interval]], caption: str, first: str, digits: int = 3) -> Table:
@@ -86,7 +86,7 @@ def shares(values: Mapping[str, Mapping[str, Interval]], first: str, caption: st
 
 
 FORMATS: dict[str, Callable] = {
-    "points": lambda v: "{:+.1f} points ({:+.1f} to {:+.1f})".format(*(100 * x for x in v)),
+    "points": lambda v: signed([100 * x for x in v], 1).replace(" (", " points (", 1),
     "percent": lambda v: f"{100 * v[0]:.0f} %",
     "integer": lambda v: f"{v:d}",
     "verdict": lambda v: "a gain" if v[1] > 0 else "a loss" if v[2] < 0 else "no difference that the repeats can show",
@@ -106,6 +106,6 @@ def finding(chapter: str, text: str) -> Markdown:
             if key not in value:
                 raise ValueError(f"The measured results of '{chapter}' have no {slot[1]}: there is no '{key}'.")
             value = value[key]
-        return FORMATS[slot[2]](value).replace("-", "\u2212")
+        return FORMATS[slot[2]](value)
 
     return Markdown(re.sub(r"\{([^{}|]+)\|([a-z]+)\}", written, " ".join(text.split())))

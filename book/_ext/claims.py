@@ -11,6 +11,9 @@ from pathlib import Path
 
 import chapters
 
+from lulc_utils.literal import as_number
+from lulc_utils.tables import FORMATS, signed, span
+
 
 def lookup(path: str, folder: Path) -> list:
     """The measured values at FILE/KEY/KEY, where * stands for every key; ValueError when there is none."""
@@ -39,21 +42,18 @@ def _first(value) -> float:
     return value[0] if isinstance(value, list) else value
 
 
-def _points(v) -> str:
-    return "{:+.1f} points ({:+.1f} to {:+.1f})".format(*(round(100 * x, 1) + 0.0 for x in v))  # no "-0.0"
-
-
 ONE = {  # how a single measured value is written; an interval is [value, low, high]
-    "value": lambda v: f"{v[0]:.2f} ({v[1]:.2f} to {v[2]:.2f})",
-    "gain": lambda v: f"{v[0]:+.3f} ({v[1]:+.3f} to {v[2]:+.3f})",
-    "points": _points,
-    "number": lambda v: f"{_first(v):.2f}",
+    "value": span,
+    "gain": lambda v: signed(v, 3),
+    "difference": signed,
+    "points": FORMATS["points"],
+    "number": lambda v: as_number(_first(v)),
     "percent": lambda v: f"{100 * _first(v):.0f} %",
     "integer": lambda v: f"{v:d}",
 }
 MANY = {  # how a list of them is summarized
-    "largest": lambda vs: f"{max(map(_first, vs)):+.2f}",
-    "smallest": lambda vs: f"{min(map(_first, vs)):+.2f}",
+    "largest": lambda vs: as_number(max(map(_first, vs)), sign="+"),
+    "smallest": lambda vs: as_number(min(map(_first, vs)), sign="+"),
     "count": lambda vs: str(len(vs)),
     "positive": lambda vs: str(sum(_first(v) > 0 for v in vs)),
     "above": lambda vs: str(sum(v[1] > 0 for v in vs)),
@@ -68,12 +68,12 @@ def filled_in(text: str, folder: Path) -> str:
     def written(match: re.Match) -> str:
         values, how = lookup(match[1], folder), match[2]
         if how in MANY:
-            return MANY[how](values).replace("-", "−")
+            return MANY[how](values)
         if how not in ONE:
             raise ValueError(f"claims.yml uses the format '{how}'; there are {', '.join([*ONE, *MANY])}.")
         if len(values) != 1:
             raise ValueError(f"claims.yml shows {match[1]} as one {how}, but these are {len(values)} values.")
-        return ONE[how](values[0]).replace("-", "−")
+        return ONE[how](values[0])
 
     return SLOT.sub(written, re.sub(r"\s+", " ", text)).strip()
 

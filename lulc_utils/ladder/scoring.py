@@ -9,6 +9,7 @@ import torch
 
 from lulc_utils import backbone, evaluate
 from lulc_utils.ladder.crops import Crops
+from lulc_utils.literal import as_number
 from lulc_utils.plot import Table, class_map, rgb
 from lulc_utils.scene import Scene
 
@@ -68,7 +69,7 @@ def score_table(
     rows = []
     for words, t in tables.items():
         s, (_, low, high) = evaluate.scores(t.sum(0)), evaluate.with_interval(t)
-        rows.append([*words, s["accuracy"], s["miou"], f"{low:.2f} to {high:.2f}", s["macro_f1"]])
+        rows.append([*words, s["accuracy"], s["miou"], f"{as_number(low)} to {as_number(high)}", s["macro_f1"]])
     return Table([*first, "accuracy", "mIoU", "95 % interval", "macro-F1"], [*rows, *more], caption)
 
 
@@ -78,8 +79,8 @@ def gain_table(
     """Differences of mIoU with their 95 % intervals, a row for every pair of tables of the same crops or tiles."""
     rows = []
     for words, (a, b) in pairs.items():
-        gain, low, high = evaluate.paired_interval(a, b)
-        rows.append([*words, f"{gain:+.2f}", f"{low:+.2f} to {high:+.2f}"])
+        gain, low, high = (as_number(v, sign="+") for v in evaluate.paired_interval(a, b))
+        rows.append([*words, gain, f"{low} to {high}"])
     return Table([*first, "mIoU", "95 % interval"], rows, caption)
 
 

@@ -130,3 +130,9 @@ def test_names_from_the_tags_of_a_file_stay_inert(tmp_path):
     path = raster.write_scene(replace(scene, name=TEXTS[1], classes=classes), tmp_path / "scene.tif")
     page = BeautifulSoup(maps.scene_map(raster.read_scene(path)).get_root().render(), "html.parser").get_text()
     assert TEXTS[0] in page and TEXTS[1] in page
+
+
+def test_numbers_have_a_real_minus_sign_and_intervals_stay_on_a_line():
+    assert [literal.as_number(v) for v in (-0.126, -0.001, 0.5)] == ["−0.13", "0.00", "0.50"]
+    assert literal.as_number(0.0501, 1, "+") == "+0.1"
+    assert literal.as_entry("+0.05 (−0.01 to +0.12), up to <5") == "+0.05 (−0.01&nbsp;to&nbsp;+0.12), up to &lt;5"
