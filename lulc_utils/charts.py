@@ -80,10 +80,10 @@ def differences(axis: Axes, kinds: Mapping[str, Mapping[str, Interval]]) -> None
 
 
 def matrix(axis: Axes, values: np.ndarray, rows: Sequence[str], columns: Sequence[str], largest: float) -> AxesImage:
-    """Signed numbers [R, C] written on colors from red (-largest) to blue; returns the image for a color bar."""
+    """Signed numbers [R, C] written on colors from red (-largest) to blue, NaN left blank; the image for a bar."""
     image = axis.imshow(values, cmap="RdBu", vmin=-largest, vmax=largest)
     for (i, j), v in np.ndenumerate(values):
-        axis.text(j, i, as_number(v, sign="+"), ha="center", va="center", color="black")
+        axis.text(j, i, as_number(v, sign="+") if np.isfinite(v) else "", ha="center", va="center", color="black")
     axis.set_xticks(range(len(columns)), [*map(as_label, columns)], rotation=30, ha="right")
     axis.set_yticks(range(len(rows)), [*map(as_label, rows)])
     return image
@@ -94,6 +94,14 @@ def connect(figure: Figure, axes: Sequence[Axes], first: Sequence, second: Seque
     between = {"coordsA": axes[0].transData, "coordsB": axes[1].transData}
     for p, q in zip(first, second, strict=True):
         figure.add_artist(ConnectionPatch(p, q, **between, linewidth=1))
+
+
+def numbered(axes: Sequence[Axes], first: Sequence, second: Sequence) -> None:
+    """The same places (x, y) in two pictures, under the same number and color in both."""
+    for axis, places in zip(axes, (first, second), strict=True):
+        for i, (x, y) in enumerate(places):
+            box = {"boxstyle": "circle,pad=0.15", "facecolor": COLORS[i % 6], "edgecolor": "white"}
+            axis.text(x, y, str(i + 1), color="white", weight="bold", ha="center", va="center", bbox=box)
 
 
 def legend_below(figure: Figure, axis: Axes, columns: int = 4) -> None:
@@ -171,10 +179,12 @@ def ladders(panels: Mapping[str, Mapping[str, Interval]], base: str) -> Figure:
     base   the rung whose score is drawn as a line: the plain alternative. A rung that a panel lacks stays empty there
     """
     rungs = list(dict.fromkeys(rung for of in panels.values() for rung in of))
-    size = {"figsize": (7, 0.8 + 0.28 * len(rungs)), "sharey": True, "layout": "constrained"}
-    figure, axes = plt.subplots(1, len(panels), squeeze=False, **size)
+    columns = 2 if len(panels) == 4 else len(panels)
+    lines = -(-len(panels) // columns)
+    size = {"figsize": (7, lines * (0.8 + 0.28 * len(rungs))), "sharey": True, "layout": "constrained"}
+    figure, axes = plt.subplots(lines, columns, squeeze=False, **size)
     marks = {"fmt": MARKERS[0], "color": COLORS[0], "capsize": 3, "linestyle": "none"}
-    for axis, (where, of) in zip(axes[0], panels.items(), strict=True):
+    for axis, (where, of) in zip(axes.flat, panels.items(), strict=True):
         value, low, high = np.array([of.get(rung, [np.nan] * 3) for rung in rungs]).T
         axis.errorbar(value, range(len(rungs)), xerr=[value - low, high - value], **marks)
         axis.axvline(of[base][0], color=COLORS[1], linewidth=1, linestyle="--")

@@ -53,3 +53,35 @@ def teacher_and_student() -> Figure:
     axis.set(xlim=(-0.02, 1.02), ylim=(-0.05, 1.08))
     axis.set_axis_off()
     return figure
+
+
+def pretrain_and_tune() -> Figure:
+    """The method of chapter 3: what is learned without labels, what is kept of it, and where the few labels come in."""
+    figure, axis = plt.subplots(figsize=(6, 4.4), layout="constrained")
+    seen = {"first": (0.12, 0.9, "a ground in May"), "second": (0.12, 0.62, "the same ground\nin August")}
+    shared = {
+        "net": (0.45, 0.76, "network\n(U-Net)"),
+        "net again": (0.45, 0.2, "network,\ntrained further"),
+    }
+    parts = {
+        "projection": (0.69, 0.76, "projection"),
+        "match": (0.95, 0.76, "same place?"),
+        "head": (0.69, 0.2, "linear head"),
+        "map": (0.95, 0.2, "map"),
+    }
+    given = {"image": (0.12, 0.3, "one date"), "points": (0.12, 0.09, "few labelled\npoints")}
+    every = seen | shared | parts | given
+    arrows(axis, every, [("first", "net"), ("second", "net")], shrinkB=36)
+    arrows(axis, every, [("image", "net again"), ("points", "net again")], shrinkB=56)
+    arrows(axis, every, [("net", "projection"), ("net again", "head")], shrinkB=42)
+    arrows(axis, every, [("projection", "match")], shrinkB=50)
+    arrows(axis, every, [("head", "map")], shrinkB=24)
+    arrows(axis, every, [("net", "net again")], color=COLORS[1], linewidth=2, shrinkA=22)
+    axis.text(0.47, 0.48, "its weights are kept,\nthe projection is not", fontsize=9, color=COLORS[1], va="center")
+    for y, text in ((1.03, "1. without labels, on many images"), (0.42, "2. with few labels")):
+        axis.text(-0.02, y, text, fontsize=9, style="italic", va="bottom")
+    for group, color in ((seen | given, "0.5"), (shared, COLORS[0]), (parts, COLORS[2])):
+        boxes(axis, group, color)
+    axis.set(xlim=(-0.03, 1.07), ylim=(-0.02, 1.1))
+    axis.set_axis_off()
+    return figure

@@ -57,6 +57,7 @@ MANY = {  # how a list of them is summarized
     "count": lambda vs: str(len(vs)),
     "positive": lambda vs: str(sum(_first(v) > 0 for v in vs)),
     "above": lambda vs: str(sum(v[1] > 0 for v in vs)),
+    "below": lambda vs: str(sum(v[2] < 0 for v in vs)),
 }
 # Not Jinja: our paths contain spaces and slashes, so each would need quotes in YAML, and the code would be no shorter.
 SLOT = re.compile(r"\{([^{}|]+)\|([a-z]+)\}")
@@ -87,12 +88,27 @@ RULES = {
 
 
 def holds(rule: str, folder: Path) -> bool:
-    """Is `PATH | RULE` or `PATH > PATH` true of the measured numbers?"""
+    """Is `PATH | RULE`, `PATH | N RULE` (of at least N values) or `PATH > PATH` true of the measured numbers?"""
     if " > " in rule:
         larger, smaller = (_first(lookup(path, folder)[0]) for path in rule.split(" > "))
         return larger > smaller
     path, name = rule.rsplit(" | ", 1)
-    return all(RULES[name](v) for v in lookup(path, folder))
+    number, _, counted = name.partition(" ")
+    true = [RULES[counted if number.isdigit() else name](v) for v in lookup(path, folder)]
+    return sum(true) >= int(number) if number.isdigit() else all(true)
+
+
+def settled(entries: list[dict], folder: Path) -> list[dict]:
+    """The claims with every verdict as text: of verdicts with an `if`, the first whose rules all hold."""
+
+    def text(verdict: str | list[dict]) -> str:
+        if isinstance(verdict, str):
+            return verdict
+        return next(case["say"] for case in verdict if all(holds(rule, folder) for rule in case.get("if", [])))
+
+    return [
+        {**entry, "findings": [{**f, "verdict": text(f["verdict"])} for f in entry["findings"]]} for entry in entries
+    ]
 
 
 # A verdict is free text that begins with one of these words, and a reader sees the sign before it.

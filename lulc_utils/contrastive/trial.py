@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import numpy as np
 import torch
 from scipy.ndimage import uniform_filter
@@ -25,6 +27,30 @@ def tuned_answers(
     """Classes [T, H, W] of test images by a copy of the network, fine-tuned on images [P, C, H, W] and their labels."""
     tuned = finetune(model, images, labels, classes, settings, device=device)
     return predict(tuned.model, test_images)
+
+
+def answers_along(
+    model: UNet,
+    images: np.ndarray,
+    labels: np.ndarray,
+    test_images: np.ndarray,
+    classes: int,
+    settings: Finetuning,
+    stops: Collection[int],
+    device: str | torch.device = "cpu",
+) -> dict[int, np.ndarray]:
+    """As `tuned_answers`, but after each of these numbers of steps: {steps: classes [T, H, W]}, from one run.
+
+    What is seen on the way is what a run of that many steps would give only with `settings.average` above 0.
+    """
+    along = {}
+
+    def watch(step: int, net: UNet) -> None:
+        if step in stops:
+            along[step] = predict(net, test_images)
+
+    finetune(model, images, labels, classes, settings, device=device, watch=watch)
+    return along
 
 
 def pixel_answers(images: np.ndarray, labels: np.ndarray, test_images: np.ndarray, seed: int = 0) -> np.ndarray:

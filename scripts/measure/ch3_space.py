@@ -34,6 +34,7 @@ SIDE = (24, 384)  # for which the side experiments are made
 SEEDS, SIDE_SEEDS = range(10), range(5)
 CLASSES = len(simulate.SATELLITE_CLASSES)
 PRETRAINING = {"steps": 200}  # of 2 x 16 crops: as many crops as SAME steps of fine-tuning with 8
+CHANGES = ("views of one date", "random, fitted head", "pre-trained, random head")
 SAME = 800  # so a network that was pre-trained has had, after n steps, as much as another after n + SAME
 
 
@@ -98,7 +99,7 @@ def cells(device: str) -> dict:
     for seed in SIDE_SEEDS:
         for region in REGIONS:
             others = [r for r in REGIONS if r != region]
-            for what in ("views of one date", "random, fitted head", "pre-trained, random head", *others):
+            for what in (*CHANGES, *others):
                 for points in SIDE:
                     name = f"{what} -> {points} points, {region}, {seed}"
                     todo[name] = functools.partial(side_cell, what, region, seed, points, device)
@@ -114,6 +115,8 @@ def summary(cells: list[dict]) -> dict:
         ends(cells, "pre-trained", LADDER[-2]), ends(cells, "random", LADDER[-1])
     )
     gains["minus random, 200 steps each"] = gain(ends(cells, "pre-trained", 200), ends(cells, "random", 200))
+    rivals = ("pixels", "neighborhoods")
+    random_gains = {f"minus {n}": gain(ends(cells, "random"), ends(cells, n)) for n in rivals}
     classes = np.array([np.subtract(c["classes"]["pre-trained"], c["classes"]["random"]) for c in cells], float)
     legend = [c.name for c in simulate.SATELLITE_CLASSES]
     curves = {n: {s: mean_interval(ends(cells, n, s)) for s in LADDER} for n in ("random", "pre-trained")}
@@ -123,6 +126,7 @@ def summary(cells: list[dict]) -> dict:
         "stops": {name: sorted(set(stops(cells, name))) for name in curves},
         "curves": curves,
         "pre-trained": gains,
+        "random": random_gains,
         "by class": {n: mean_interval(v[np.isfinite(v)]) for n, v in zip(legend, classes.T, strict=True)},
     }
 
@@ -133,7 +137,8 @@ def collect() -> dict:
     main = [cell for cell in done if "what" not in cell]
     by_points = {p: [c for c in main if c["points"] == p] for p in sorted(POINTS)}
     by_points = {p: of for p, of in by_points.items() if len({c["seed"] for c in of}) > 1}
-    settings = {"regions": REGIONS, "ladder": LADDER, "same": SAME, "cells": len(main), "seeds": len(SEEDS)}
+    settings = {"regions": REGIONS, "ladder": LADDER, "same": SAME, "cells": len(main), "seeds asked": len(SEEDS)}
+    settings |= {"seeds": len({cell["seed"] for cell in main}), "at the side": len(done) - len(main)}
     return {
         "settings": settings,
         "grid": {points: summary(of) for points, of in by_points.items()},
@@ -159,7 +164,7 @@ def aside(by_points: dict[int, list[dict]], side: list[dict]) -> dict:
         if key in usual:
             what = f"{cell['what']} -> {cell['region']}" if cell["what"] in REGIONS else cell["what"]
             kept.setdefault((what, cell["points"]), []).append((cell["scores"], usual[key]))
-    table: dict = {}
+    table: dict = {what: {} for what in CHANGES}
     for (what, points), pairs in kept.items():
         at = str(steps[points])
         gains = {s: mean_interval([a[at] - b[s][at] for a, b in pairs]) for s in ("random", "pre-trained")}

@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 import run_chapters
 import yaml
-from claims import SLOT, anchor, claims, differences, filled_in, holds, overview, sign
+from claims import SLOT, anchor, claims, differences, filled_in, holds, overview, settled, sign
 
 ROOT = Path(__file__).resolve().parents[2]
 
-CLAIMS = yaml.safe_load((ROOT / "book" / "claims.yml").read_text(encoding="utf8"))
 MEASURED = ROOT / "book" / "measured"
+CLAIMS = settled(yaml.safe_load((ROOT / "book" / "claims.yml").read_text(encoding="utf8")), MEASURED)
 
 
 @pytest.fixture
@@ -92,11 +92,27 @@ def test_rules_and_a_verdict_that_is_no_longer_true(folder):
         "some/a/* | all positive": False,
         "some/a/x > some/a/y": True,
         "some/a/y > some/a/x": False,
+        "some/a/* | 1 above": True,
+        "some/a/* | 2 above": False,
     }.items():
         assert holds(rule, folder) is answer, rule
     finding = {"where": "simulated", "verdict": "better", "text": "", "true_if": ["some/a/y | above"]}
     with pytest.raises(ValueError, match="'better' is no longer true: some/a/y . above"):
         claims([{"claim": "x", "paper": None, "chapter": "01_dino_features", "findings": [finding]}], folder)
+
+
+def test_a_verdict_is_the_first_whose_rules_hold(folder):
+    cases = [
+        {"if": ["some/a/* | above"], "say": "yes"},
+        {"if": ["some/a/* | 1 above", "some/a/y | contains"], "say": "yes, in part"},
+        {"say": "no difference that we can tell"},
+    ]
+
+    def verdict(of):
+        (entry,) = settled([{"findings": [{"verdict": of}]}], folder)
+        return entry["findings"][0]["verdict"]
+
+    assert verdict(cases) == "yes, in part" and verdict(cases[2:]) == cases[2]["say"] and verdict("no") == "no"
 
 
 @pytest.mark.parametrize(

@@ -39,3 +39,20 @@ def test_shares_are_written_as_per_cents_and_framed_where_asked(axes):
     assert [text.get_text() for text in axes[0].texts] == ["25", "100", "75", "0"]
     (frame,) = axes[0].patches
     assert frame.get_xy() == (-0.5, 0.5)
+
+
+def test_equal_numbers_are_equal_places_in_equal_colors(axes):
+    charts.numbered(axes, [(1, 2), (3, 4)], [(5, 6), (7, 8)])
+    first, second = ([(t.get_text(), t.get_position()) for t in axis.texts] for axis in axes)
+    assert first == [("1", (1, 2)), ("2", (3, 4))] and second == [("1", (5, 6)), ("2", (7, 8))]
+    colors = [[t.get_bbox_patch().get_facecolor() for t in axis.texts] for axis in axes]
+    assert colors[0] == colors[1] and colors[0][0] != colors[0][1]
+
+
+@pytest.mark.parametrize(("panels", "shape"), [(1, (1, 1)), (3, (1, 3)), (4, (2, 2))])
+def test_four_ladders_stand_two_by_two(panels, shape):
+    of = {"few": (0.5, 0.4, 0.6), "every": (0.9, 0.8, 1.0)}
+    figure = charts.ladders({f"place {i}": of for i in range(panels)}, "few")
+    assert figure.axes[0].get_gridspec().get_geometry() == shape
+    assert [t.get_text() for t in figure.axes[0].get_yticklabels()] == ["few", "every"]
+    plt.close(figure)

@@ -7,13 +7,19 @@ import pytest
 
 from lulc_utils import diagrams
 
+FRAMEWORK = ["place", "field", "the", "few", "teacher", "student", "map", "thrown"]
+TWO_STEPS = ["a", "the", "one", "few", "network", "network,", "projection", "same", "linear", "map"]
 
-def test_no_box_of_the_framework_is_cut_or_covered():
-    figure = diagrams.teacher_and_student()
+
+@pytest.mark.parametrize(
+    ("draw", "first_words"), [(diagrams.teacher_and_student, FRAMEWORK), (diagrams.pretrain_and_tune, TWO_STEPS)]
+)
+def test_no_box_is_cut_or_covered(draw, first_words):
+    figure = draw()
     figure.canvas.draw()
     (axis,) = figure.axes
     boxed = [text for text in axis.texts if text.get_bbox_patch() is not None]
-    assert [text.get_text().split()[0] for text in boxed[:6]] == ["place", "field", "the", "few", "teacher", "student"]
+    assert [text.get_text().split()[0] for text in boxed] == first_words
     frames = [text.get_bbox_patch().get_window_extent() for text in boxed]
     assert not any(a.overlaps(b) for a, b in combinations(frames, 2))
     assert all(figure.bbox.containsx(x) for frame in frames for x in (frame.x0, frame.x1))

@@ -8,7 +8,7 @@ import torch
 from small_trainings import TINY, field, finetune, same
 
 from lulc_utils import contrastive as co
-from lulc_utils import evaluate
+from lulc_utils import evaluate, simulate
 from lulc_utils.contrastive import trial
 from lulc_utils.contrastive.bed import DESIGN
 from lulc_utils.scene import UNLABELLED
@@ -75,6 +75,8 @@ def test_one_run_shows_what_it_would_return_after_any_step():
     whole = co.finetune(None, images, labels, 3, how, bands="abcd", watch=watch).model
     assert sorted(seen) == list(range(1, 13)) and np.array_equal(seen[12], co.predict(whole, images))
     assert any(not np.array_equal(seen[step], seen[12]) for step in range(1, 6))
+    along = trial.answers_along(None, images, labels, images, 3, how, (1, 12))
+    assert sorted(along) == [1, 12] and all(np.array_equal(along[step], seen[step]) for step in along)
     last = finetune(None, images, labels, 3, steps=12, probe=False, bands="abcd")
     assert not same(whole, last.model)
 
@@ -106,9 +108,10 @@ def test_frozen_features_answer_without_moving():
 
 
 @pytest.mark.slow
-def test_the_bed_has_room_for_surroundings_and_for_labels():
-    """The contract of the bed, on a seed that no result is reported for."""
-    bed = co.draw_bed(REGION, DESIGN)
+@pytest.mark.parametrize("region", list(simulate.REGIONS)[:4])
+def test_the_bed_has_room_for_surroundings_and_for_labels(region):
+    """The contract of the bed in all four regions of chapter 3, on a seed that no result is reported for."""
+    bed = co.draw_bed(region, DESIGN)
     start = co.fresh(co.GROUND_BANDS, bed.images, DESIGN, widths=(16, 32, 48, 64), dim=32)
 
     def score(labels, steps):
