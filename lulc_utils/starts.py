@@ -24,7 +24,7 @@ from lulc_utils.tables import Interval
 NAMES = {"random": "random weights", "pre-trained": "pre-trained"}
 PLAIN = {"pixels": "single pixels", "neighborhoods": "pixels and surroundings"}
 PLAIN |= {"pre-trained, frozen": "frozen features, probe"}
-RIVALS = {"random": "random weights", "random, equal compute": "random weights, equal compute"} | PLAIN
+RIVALS = {"random": "random weights"} | PLAIN
 ASIDE = ("views of one date", "random, fitted head", "pre-trained, random head")
 
 
@@ -151,7 +151,9 @@ def protocols(grid: Mapping[str, dict], short: Mapping[str, Mapping[str, dict]])
     rows = [["four dates, whole patches, 200 steps (four regions)", *over]]
     said = {"200 steps each": "one date, points: 200 steps each", "equal compute": "the same, at equal compute"}
     last = [cell["pre-trained"] for cell in ends(grid).values()]
-    rows += [[name, *(in_points(of[f"minus random, {key}"]) for of in last)] for key, name in said.items()]
+    for key, name in said.items():
+        known = (of.get(f"minus random, {key}") for of in last)
+        rows.append([name, *("not run" if gain is None else in_points(gain) for gain in known)])
     rows.append(["the same, each until it stops", *(in_points(of["minus random"]) for of in last)])
     head = ["protocol", "fewest labels", "most labels"]
     return Table(head, rows, "Pre-trained minus random weights, mIoU in points")

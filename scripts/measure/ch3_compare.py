@@ -41,16 +41,19 @@ class Task:
             scores[f"{name}, frozen"] = self.score(answer)
         return scores
 
-    def curve(self, start: co.unet.UNet, seed: int, device: str, probe: bool) -> tuple[dict[str, float], list]:
-        """({steps: mIoU} of one fine-tuning, IoU of every class in the end)."""
+    def curve(
+        self, start: co.unet.UNet, seed: int, device: str, probe: bool, steps: int | None = None
+    ) -> tuple[dict[str, float], list]:
+        """({steps: mIoU} of one fine-tuning of LADDER's or more steps, IoU of every class in the end)."""
+        end = steps or LADDER[-1]
         scores, last = {}, {}
 
         def watch(step: int, net: co.unet.UNet) -> None:
-            if step in LADDER:
+            if step in (*LADDER, end):
                 last["answer"] = co.predict(net, self.held)
                 scores[str(step)] = self.score(last["answer"])
 
-        how = co.Finetuning(seed=seed, probe=probe, **TUNING)
+        how = co.Finetuning(seed=seed, probe=probe, **TUNING | {"steps": end})
         co.finetune(start, self.images, self.labels, self.classes, how, device=device, watch=watch)
         table = evaluate.confusion(self.truth, last["answer"], self.classes)
         return scores, np.round(evaluate.scores(table)["iou"], 4).tolist()

@@ -3,10 +3,10 @@
     python scripts/measure/ch3_space.py run [--device cuda]    continues where it stopped
     python scripts/measure/ch3_space.py collect                writes book/measured/contrastive_space.json
 
-160 cells take a minute each on one core, 240 at the side half a minute; one process at a time may run, and it can
-be stopped at any moment. A cell is one region, one seed and one number of points. Two numbers of points come first,
-with all seeds; what happens at the side (other regions, one date, other heads) comes last. Nothing is chosen with a
-cell's own test grounds.
+A pre-training takes two minutes on one core, a main cell one, one at the side half a minute, or two if it gets an equal
+amount of compute: 160 and 256 cells. One process at a time may run, and it can be stopped at any moment. A cell is one
+region, one seed and one number of points. Two numbers of points come first, with all seeds; what happens at the side
+(other regions, one date, other heads) comes last. Nothing is chosen with a cell's own test grounds.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from __future__ import annotations
 import functools
 import itertools
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -31,11 +32,12 @@ WEIGHTS = ROOT / "_build" / "ch3_space"
 REGIONS = tuple(simulate.REGIONS)[:4]  # two in Europe, two in Africa
 POINTS = (24, 384, 96, 1536)  # in order of importance
 SIDE = (24, 384)  # for which the side experiments are made
-SEEDS, SIDE_SEEDS = range(10), range(5)
+SEEDS, SIDE_SEEDS, EQUAL_SEEDS = range(10), range(5), range(2)
 CLASSES = len(simulate.SATELLITE_CLASSES)
-PRETRAINING = {"steps": 200}  # of 2 x 16 crops: as many crops as SAME steps of fine-tuning with 8
+PRETRAINING = {"steps": 2000}  # on a seed that is not reported, 200, 800 and 2000 were better one after the other
 CHANGES = ("views of one date", "random, fitted head", "pre-trained, random head")
-SAME = 800  # so a network that was pre-trained has had, after n steps, as much as another after n + SAME
+EQUAL = "random, equal compute"
+LONG = 1600 + 2000 * 2 * 16 // 8  # fine-tuning steps of 8 crops that cost as much as both trainings of the other
 
 
 @functools.lru_cache(1)
@@ -77,11 +79,12 @@ def side_cell(what: str, region: str, seed: int, points: int, device: str) -> di
         start = pretrained(what, seed, device)
     elif what == "views of one date":
         start = pretrained(region, seed, device, dates=1)
-    elif what == "random, fitted head":
+    elif what in ("random, fitted head", EQUAL):
         start = fresh(co.GROUND_BANDS, bed(region, seed).images, seed)
     elif what == "pre-trained, random head":
         start, probe = pretrained(region, seed, device), False
-    scores, _ = task(region, seed, points).curve(start, seed, device, probe)
+    probe, steps = probe and what != EQUAL, LONG if what == EQUAL else LADDER[-1]
+    scores, _ = task(region, seed, points).curve(start, seed, device, probe, steps)
     return about(region, seed, points) | {"what": what, "scores": scores}
 
 
@@ -92,18 +95,22 @@ def about(region: str, seed: int, points: int) -> dict:
 
 def cells(device: str) -> dict:
     """Name -> work, the main contrast before everything else."""
-    todo = {}
-    for some in (POINTS[:2], POINTS[2:]):
-        for seed, region, points in itertools.product(SEEDS, REGIONS, some):
-            todo[f"{points} points, {region}, {seed}"] = functools.partial(main_cell, region, seed, points, device)
-    for seed in SIDE_SEEDS:
-        for region in REGIONS:
-            others = [r for r in REGIONS if r != region]
-            for what in (*CHANGES, *others):
-                for points in SIDE:
-                    name = f"{what} -> {points} points, {region}, {seed}"
-                    todo[name] = functools.partial(side_cell, what, region, seed, points, device)
-    return todo
+    main, changed = itertools.product(SEEDS, REGIONS, POINTS[:2]), itertools.product(SIDE_SEEDS, REGIONS)
+    todo = _main(main, device) | _side([(EQUAL, *at) for at in itertools.product(EQUAL_SEEDS, REGIONS)], device)
+    todo |= _main(itertools.product(SEEDS, REGIONS, POINTS[2:]), device)
+    return todo | _side([(w, *at) for at in changed for w in (*CHANGES, *REGIONS) if w != at[1]], device)
+
+
+def _main(which: Iterable[tuple[int, str, int]], device: str) -> dict:
+    return {f"{n} points, {r}, {seed}": functools.partial(main_cell, r, seed, n, device) for seed, r, n in which}
+
+
+def _side(which: Iterable[tuple[str, int, str]], device: str) -> dict:
+    return {
+        f"{what} -> {n} points, {r}, {seed}": functools.partial(side_cell, what, r, seed, n, device)
+        for what, seed, r in which
+        for n in SIDE
+    }
 
 
 def summary(cells: list[dict]) -> dict:
@@ -111,9 +118,6 @@ def summary(cells: list[dict]) -> dict:
     names = list(cells[0]["scores"])
     ours = ends(cells, "pre-trained")
     gains = {f"minus {name}": gain(ours, ends(cells, name)) for name in names if name != "pre-trained"}
-    gains["minus random, equal compute"] = gain(
-        ends(cells, "pre-trained", LADDER[-2]), ends(cells, "random", LADDER[-1])
-    )
     gains["minus random, 200 steps each"] = gain(ends(cells, "pre-trained", 200), ends(cells, "random", 200))
     rivals = ("pixels", "neighborhoods")
     random_gains = {f"minus {n}": gain(ends(cells, "random"), ends(cells, n)) for n in rivals}
@@ -137,14 +141,36 @@ def collect() -> dict:
     main = [cell for cell in done if "what" not in cell]
     by_points = {p: [c for c in main if c["points"] == p] for p in sorted(POINTS)}
     by_points = {p: of for p, of in by_points.items() if len({c["seed"] for c in of}) > 1}
-    settings = {"regions": REGIONS, "ladder": LADDER, "same": SAME, "cells": len(main), "seeds asked": len(SEEDS)}
+    settings = {
+        "regions": REGIONS,
+        "ladder": LADDER,
+        "pre-training": PRETRAINING["steps"],
+        "long": LONG,
+        "cells": len(main),
+        "seeds asked": len(SEEDS),
+    }
     settings |= {"seeds": len({cell["seed"] for cell in main}), "at the side": len(done) - len(main)}
+    side = [cell for cell in done if "what" in cell]
+    grid = {points: summary(of) for points, of in by_points.items()}
+    for points, interval in equal_compute(by_points, [cell for cell in side if cell["what"] == EQUAL]).items():
+        grid[points]["pre-trained"][f"minus {EQUAL}"] = interval
     return {
         "settings": settings,
-        "grid": {points: summary(of) for points, of in by_points.items()},
+        "grid": grid,
         "regions": {points: by_region(of) for points, of in by_points.items()},
-        "side": aside(by_points, [cell for cell in done if "what" in cell]),
+        "side": aside(by_points, [cell for cell in side if cell["what"] != EQUAL]),
     }
+
+
+def equal_compute(by_points: dict[int, list[dict]], long: list[dict]) -> dict[int, tuple[float, float, float]]:
+    """Pre-trained, where it stops, minus random weights after LONG steps, in the cells in which this was measured."""
+    after = {(c["region"], c["seed"], c["points"]): c["scores"][str(LONG)] for c in long}
+    differences: dict[int, list[float]] = {}
+    for points, cells in by_points.items():
+        for cell, ours in zip(cells, ends(cells, "pre-trained"), strict=True):
+            if (rival := after.get((cell["region"], cell["seed"], points))) is not None:
+                differences.setdefault(points, []).append(ours - rival)
+    return {points: mean_interval(values) for points, values in differences.items() if len(values) > 1}
 
 
 def by_region(cells: list[dict]) -> dict:

@@ -54,7 +54,7 @@ def test_a_network_stops_where_other_seeds_were_best(measure):
 def test_every_kind_of_cell_of_the_simulated_grid_runs(measure, monkeypatch, tmp_path):
     space = measure("ch3_space")
     monkeypatch.setattr(space, "LADDER", (1, 2))
-    monkeypatch.setattr(space, "SAME", 1)
+    monkeypatch.setattr(space, "LONG", 3)
     monkeypatch.setattr(space, "WEIGHTS", tmp_path)
     monkeypatch.setattr(space, "CELLS", tmp_path / "cells.jsonl")
     monkeypatch.setattr(space, "PRETRAINING", {"steps": 1, "crop": 16, "batch_size": 2, "points": 8})
@@ -62,19 +62,24 @@ def test_every_kind_of_cell_of_the_simulated_grid_runs(measure, monkeypatch, tmp
     monkeypatch.setattr(space, "ends", lambda cells, name, steps=None: [1.0 * (name == "pre-trained")] * len(cells))
     todo = space.cells("cpu")
     main = [name for name in todo if "->" not in name]
-    assert len(main) == 160 and list(todo)[:160] == main and "24 points" in main[0]
+    assert len(main) == 160 and list(todo)[:80] == main[:80] and "24 points" in main[0]
     kinds = {name.split(" -> ")[0]: name for name in reversed(todo) if " -> 24 points, temperate plain" in name}
-    assert len(kinds) == 6, "three other regions, one date, two heads"
+    assert len(kinds) == 7, "three other regions, one date, two heads, more compute"
     wanted = [*main[:1], *kinds.values()]
     measure("cells").measure(space.CELLS, {name: todo[name] for name in wanted})
     (first, *side) = space.finished(space.CELLS).values()
     assert set(first["scores"]) == {
         "pixels", "neighborhoods", "random, frozen", "pre-trained, frozen", "random", "pre-trained"
     }  # fmt: skip
-    assert set(first["scores"]["random"]) == {"1", "2"} and all(len(cell["scores"]) == 2 for cell in side)
+    assert set(first["scores"]["random"]) == {"1", "2"} and all(set(c["scores"]) >= {"1", "2"} for c in side)
+    assert [set(c["scores"]) for c in side if c["what"] == space.EQUAL] == [{"1", "2", "3"}]
     with space.CELLS.open("a") as file:
         file.write(json.dumps(first | {"cell": "again", "seed": 1}) + "\n")
+    long = next(cell for cell in side if cell["what"] == space.EQUAL)
+    with space.CELLS.open("a") as file:
+        file.write(json.dumps(long | {"cell": "long, again", "seed": 1}) + "\n")
     results = space.collect()
+    assert results["grid"][24]["pre-trained"]["minus random, equal compute"][0] == round(1 - long["scores"]["3"], 4)
     assert results["grid"][24]["cells"] == 2 and results["grid"][24]["pre-trained"]["minus random"][0] == 1
     assert len(results["grid"][24]["by class"]) == 8 and set(results["regions"][24]) == set(space.REGIONS)
 
