@@ -23,6 +23,7 @@ def cell(score):
 
 
 GRID = {"24": cell(0.3), "96": cell(0.4), "1536": cell(0.6)}
+GRID["24"]["pre-trained"]["minus random, equal compute"] = UP
 GAINS = {n: dict.fromkeys(REGIONS, UP) for n in GRID}
 SIDE = {
     "views of one date": {"24": {"minus random": DOWN, "minus pre-trained": UP}},
@@ -75,7 +76,8 @@ def test_protocols_stand_side_by_side():
     short = {r: {"0.01": {"here": (0.07 + i / 10, 0, 1)}, "1.0": {"here": (0.04, 0, 1)}} for i, r in enumerate(REGIONS)}
     first, *rest = starts.protocols(GRID, short).rows
     assert first[1:] == ["+7.0 to +17.0", "+4.0 to +4.0"]
-    assert len(rest) == 3 and all(row[1:] == ["+5.0 (+1.0 to +9.0)"] * 2 for row in rest)
+    each, equal, stopped = (row[1:] for row in rest)
+    assert each == stopped == ["+5.0 (+1.0 to +9.0)"] * 2 and equal == ["+5.0 (+1.0 to +9.0)", "not run"]
 
 
 def test_real_patches_have_a_panel_and_rows_for_each_task():
