@@ -120,7 +120,7 @@ def datasets(entries: dict[str, dict]) -> str:
     rows, sections = ["| name | what | files | size | used in |", "|---|---|---:|---:|---|"], []
     for name, entry in entries.items():
         size = f"{entry['bytes'] / 1e6:.1f} MB"
-        used = ", ".join(f"chapter {c}" for c in entry["used_in"]) or "no chapter yet"
+        used = ", ".join(f"chapter {c}" for c in entry["used_in"]) or "not needed to run a chapter"
         rows.append(f"| [`{name}`](dataset-{name}) | {entry['title']} | {entry['files']} | {size} | {used} |")
         sections.append(
             f"(dataset-{name})=\n## `{name}`: {entry['title']}\n\n{entry['about'].strip()}\n\n"

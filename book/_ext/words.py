@@ -19,10 +19,14 @@ TIED = re.compile(r"(?<=\d) (?=(?:%|\d{3}\b|[kMG]B\b|px\b|k?m\b|cm\b|ha\b|kB/s|M
 
 
 def terms() -> dict[str, str]:
-    """{a word as a text uses it, in small letters: the term of the glossary that explains it}."""
+    """{a word or its short form as a text uses it, in small letters: the term of the glossary that explains it}."""
     listed = GLOSSARY.read_text(encoding="utf8").split("```{glossary}")[1].split("```")[0]
-    known = {re.sub(r" \(.*\)", "", term).lower(): term for term in re.findall(r"^(\S.*)$", listed, re.M)}
-    return {word: term for word, term in known.items() if word not in PLAIN}
+    known, term = {}, ""
+    for line in listed.splitlines():
+        term = line if re.match(r"\S", line) else term
+        short = re.search(r"Short: (\w+)\.", line)
+        known[short[1].lower() if short else re.sub(r" \(.*\)", "", term).lower()] = term
+    return {word: term for word, term in known.items() if word not in PLAIN and term}
 
 
 def tie(app, doctree):

@@ -59,7 +59,7 @@ def print_info(options: argparse.Namespace) -> None:
         "cite": entry["citation"],
         "see": entry["homepage"],
         "files from": f"{entry['repository']} at {entry['commit'][:12]}",
-        "chapters": ", ".join(map(str, entry["used_in"])) or "none yet",
+        "chapters": ", ".join(map(str, entry["used_in"])) or "none",
         "cached": f"{count - len(missing(name))} of {count} files in {cache_folder() / name}",
     }
     print(f"{name}: {entry['title']} ({count} files, {entry['bytes'] / 1e6:.1f} MB)\n")

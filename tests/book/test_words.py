@@ -40,6 +40,14 @@ def test_the_longest_word_wins_and_the_glossary_links_nothing():
     assert targets == ["cosine similarity", "interval (95 %)"]
 
 
+def test_a_short_form_leads_to_the_word():
+    text = nodes.paragraph("", "A ViT, the Hungarian assignment and Student's t.")
+    document = page(text)
+    words.link(app(), document)
+    targets = [x["reftarget"] for x in document.findall(addnodes.pending_xref)]
+    assert targets == ["vision transformer", "Hungarian assignment", "Student's t"]
+
+
 def test_numbers_keep_their_units_except_in_code():
     document = page(nodes.paragraph("", "3 435 places, 95 % of 10 m and 5 maps"), nodes.literal_block("", "95 % 10 m"))
     words.tie(app(), document)
