@@ -1,7 +1,7 @@
 """The test bed of chapter 3: one hazy, cloudy date of a ground goes in; another date of it is the second view.
 
 A single pixel of a single date does not know its class (about half of the score that a map could have), so that there
-is something to be learnt from its surroundings. `tests/package/contrastive/test_bed.py` holds the room that there is.
+is something to be learned from its surroundings. `tests/package/contrastive/test_bed.py` holds the room that there is.
 """
 
 from __future__ import annotations

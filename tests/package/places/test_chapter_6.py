@@ -27,7 +27,7 @@ def test_chapter_6_maps_a_geotiff_with_labels(tmp_path, monkeypatch):
     raster.write_scene(simulate.satellite(5, size=120), tmp_path / "mine.tif")
     out = run_chapter(tmp_path, monkeypatch, tmp_path / "mine.tif", n_points=12, n_checks=200)
     with rasterio.open(out / "mine map.tif") as file:
-        assert file.shape == (120, 120) and file.crs.is_projected  # all of it, though only the middle was learnt
+        assert file.shape == (120, 120) and file.crs.is_projected  # all of it, though only the middle was learned
         truth = raster.read_scene(tmp_path / "mine.tif").labels
         assert (file.read(1) == truth).mean() > 0.5
     assert len((out / "to_label.csv").read_text().splitlines()) == 13

@@ -92,7 +92,7 @@ def test_a_batch_depends_on_seed_and_step_only(method):
     for a, b in zip(batch, again, strict=True):
         assert a is b is None or torch.equal(a.nan_to_num(), b.nan_to_num())
     assert not torch.equal(batch.x, later.x)
-    # the pseudo-labels are made with all metadata, what is learnt from them with a part
+    # the pseudo-labels are made with all metadata, what is learned from them with a part
     assert batch.meta_strong.isnan().any() and not batch.meta_weak.isnan().any()
     rows = [int((pool.x_u == view).all(1).nonzero()[0]) for view in batch.weak]
     assert torch.equal(pool.truth[rows], truth) and torch.equal(pool.meta_u[rows], batch.meta_weak)
