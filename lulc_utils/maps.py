@@ -114,7 +114,7 @@ def _sliders(left: Scene, right: Scene, opacity: float) -> str:
 def _empty_map(scene: Scene, base_map: bool) -> folium.Map:
     """A map of the scene's surroundings with nothing on it but, if wanted, OpenStreetMap."""
     _, _, corners = _place(scene)
-    drawn = _Map(tiles=None, control_scale=True, zoom_control=True)
+    drawn = _Map(tiles=None, control_scale=True, zoom_control=True, zoom_snap=0.25)  # so that the scene fills its frame
     drawn.title = f"Map of {scene.name} ({scene.source})"
     # only Leaflet itself: folium's other scripts and fonts are for things this map does not have
     drawn.default_js = [(name, url) for name, url in drawn.default_js if name == "leaflet"]

@@ -42,10 +42,16 @@ function shift(live, data) {
     if (number === 0) frame(canvas, part.rows, part.cols, data.marked);
   }
 
+  function ofClass({ part, values }, count) {  // labels are for the reader; no similarity was computed with them
+    if (!part.alike || !count) return "";
+    const same = values.filter((value, i) => value > b.value() && part.alike[i] === "1").length;
+    return `, ${(100 * same / count).toFixed(0)} % of them ${data.kind}`;
+  }
+
   function update() {
     const shares = views.map((view) => {
       const count = view.values.filter((value) => value > b.value()).length;
-      view.share.textContent = `attracted: ${(100 * count / view.values.length).toFixed(1)} %`;
+      view.share.textContent = `attracted: ${(100 * count / view.values.length).toFixed(1)} %${ofClass(view, count)}`;
       if (view.grey) paint(view);
       return `${(100 * count / view.values.length).toFixed(1)} % of ${view.part.name}`;
     });

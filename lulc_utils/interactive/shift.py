@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
+from lulc_utils.evaluate import patch_labels
 from lulc_utils.interactive.figure import (
     Interactive,
     assemble,
@@ -18,7 +19,7 @@ from lulc_utils.interactive.figure import (
 )
 from lulc_utils.literal import as_html
 from lulc_utils.plot import rgb
-from lulc_utils.scene import Scene
+from lulc_utils.scene import UNLABELLED, Scene
 from lulc_utils.stego import centered, correspondence
 
 ATTRACT, REPEL = (253, 231, 37), (68, 1, 84)  # the two ends of viridis
@@ -35,7 +36,8 @@ def shift_slider(
 ) -> Interactive:
     """Centred correspondences F of one patch, coloured by whether they exceed the shift b that a slider sets.
 
-    scenes    {name: scene}; the marked patch lies in the first
+    scenes    {name: scene}; the marked patch lies in the first. Labels, if any, are used only to say how many of the
+              attracted patches have the class of the marked one
     features  one [h, w, D] per scene
     patch     (row, column) of the marked patch
     caption   the finding, and something to try
@@ -61,18 +63,34 @@ def shift_slider(
     values_of = [centered_correspondence(grids[0], g, at) for g in grids]
     low = float(np.floor(10 * min(f.min() for f in values_of))) / 10
     high = float(np.ceil(10 * max(f.max() for f in values_of))) / 10
+    kind, alike = _alike(list(scenes.values()), values_of, at)
     parts = []
     for i, ((name, scene), values) in enumerate(zip(scenes.items(), values_of, strict=True)):
         presets = [[n, round(float(b[i]), 2)] for n, b in (shifts or {}).items()]
-        grid = {"name": name, "rows": values.shape[0], "cols": values.shape[1], "presets": presets}
+        grid = {"name": name, "rows": values.shape[0], "cols": values.shape[1], "presets": presets, "alike": alike[i]}
         size = [scene.width, scene.height]
         parts.append(grid | {"size": size, "picture": photo(rgb(scene)), "values": numbers(values)})
-    data = {"parts": parts, "marked": at, "min": low, "max": high, "start": start}
+    data = {"parts": parts, "marked": at, "kind": kind, "min": low, "max": high, "start": start}
     static = "".join(
         _static(name, s, v, (row, col) if i == 0 else None, start)
         for i, ((name, s), v) in enumerate(zip(scenes.items(), values_of, strict=True))
     )
     return assemble("shift", data, static, caption)
+
+
+def _alike(scenes: list[Scene], grids: list[np.ndarray], at: int) -> tuple[str, list[str]]:
+    """The class of patch number `at` of the first scene, and "1" or "0" for each patch of that class or not.
+
+    ("", ["", ...]) when a scene has no labels, the legends differ, or the patch has no class.
+    """
+    none = "", [""] * len(scenes)
+    if any(s.labels is None or s.classes != scenes[0].classes for s in scenes):
+        return none
+    labels = [patch_labels(s.labels, s.height // len(g)).ravel() for s, g in zip(scenes, grids, strict=True)]
+    own = labels[0][at]
+    if own == UNLABELLED:
+        return none
+    return scenes[0].classes[own].name, ["".join(np.where(of == own, "1", "0")) for of in labels]
 
 
 def centered_correspondence(first: np.ndarray, second: np.ndarray, at: int) -> np.ndarray:

@@ -11,6 +11,7 @@ import torch
 from bs4 import BeautifulSoup
 
 from lulc_utils import backbone, interactive, simulate, stego
+from lulc_utils.evaluate import patch_labels
 from lulc_utils.interactive import seasons, shift, similarity
 from lulc_utils.interactive.figure import LARGEST
 from lulc_utils.interactive.swipe import along
@@ -30,6 +31,9 @@ def features():
     """16 x 16 patches that form a few directions, with noise: like a network's, and different from each other."""
     rng = np.random.default_rng(0)
     return (rng.normal(size=(16, 16, 5)) @ rng.normal(size=(5, 40)) + 0.1 * rng.normal(size=(16, 16, 40))).astype("f4")
+
+
+explore, swiped, shifted = interactive.similarity_explorer, interactive.swipe, interactive.shift_slider
 
 
 def data_of(figure):
@@ -141,6 +145,16 @@ def test_correspondences_are_stegos(features):
     np.testing.assert_allclose(matrix, wanted, atol=1e-6)
 
 
+def test_the_shift_slider_knows_which_patches_are_of_the_marked_class(scene, features):
+    two = {"a": scene, "b": scene}
+    data = data_of(shifted(two, [features] * 2, (4, 5), caption=CAPTION))
+    labels = patch_labels(scene.labels, 8).ravel()
+    assert data["kind"] == scene.class_names[labels[4 * 16 + 5]]
+    assert [int(c) for c in data["parts"][1]["alike"]] == (labels == labels[4 * 16 + 5]).tolist()
+    bare = data_of(shifted(two | {"b": replace(scene, labels=None)}, [features] * 2, (4, 5), caption=CAPTION))
+    assert bare["kind"] == "" and [part["alike"] for part in bare["parts"]] == ["", ""]
+
+
 def test_the_season_table_is_the_simulators():
     days, k = (136, 316), list(seasons.LINES).index("winter crop")
     table = seasons.season_table(EUROPE, (-48, 48), days)
@@ -158,7 +172,6 @@ def test_the_season_table_is_the_simulators():
     assert table[0, 1, k, 10] > table[1, 1, k, 10] + 0.1, "and in November in the south"
 
 
-explore, swiped, shifted = interactive.similarity_explorer, interactive.swipe, interactive.shift_slider
 BAD = [
     (lambda s, f: explore(s, f[0], caption="x"), r"must be \[rows, columns, numbers\]"),
     (lambda s, f: explore(s, f[:15], caption="x"), "15 x 16 patches, which does not fit"),

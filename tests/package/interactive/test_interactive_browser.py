@@ -161,7 +161,14 @@ def test_share_attracted_is_numpys_at_every_shift(show, scene, features):
     data = json.loads(re.search(r'application/json">(.*?)</script>', figure.html)[1])
     values = [np.frombuffer(base64.b64decode(part["values"]), np.float32) for part in data["parts"]]
 
+    kind, labels = data["kind"], patch_labels(scene.labels, 8).ravel()
+    assert kind == scene.class_names[labels[data["marked"]]]
+
     def check(b):
+        for shown, f in zip(page.locator(".lulc-live .lulc-part").all(), values, strict=True):
+            same = labels[f > b] == labels[data["marked"]]
+            of_class = f" %, {100 * same.mean():.0f} % of them {kind}" if len(same) else "attracted: 0.0 %"
+            assert of_class in shown.inner_text()
         shares = [f"{100 * (f > b).mean():.1f} % of {p['name']}" for f, p in zip(values, data["parts"], strict=True)]
         assert status(page) == f"At b = {b:.2f} the marked patch attracts {', '.join(shares)}; it repels the rest."
 
