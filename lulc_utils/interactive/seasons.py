@@ -111,7 +111,7 @@ def _date(day: int) -> str:
 
 def _chart(table: np.ndarray, at: tuple[int, int], days: tuple[int, ...]) -> str:
     """The first state, drawn without pyplot so that no open figure is affected."""
-    figure = Figure(figsize=(8, 3.2), layout="constrained", dpi=90)
+    figure = Figure(figsize=(7, 2.8), layout="constrained", dpi=90)
     FigureCanvasAgg(figure)
     left, right = figure.subplots(1, 2)
     for k, (name, (color, dash)) in enumerate(LINES.items()):
