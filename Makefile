@@ -28,7 +28,7 @@ book: .venv/.installed ## build the executed book into _build/html
 check: .venv/.installed ## style, the rules of the house and the quick tests: two minutes
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BARE) $(PYTEST) tests
+	$(BARE) $(PYTEST) -p no:nbval tests
 
 test: .venv/.installed ## everything but the weekly tests: also slow ones, the chapters and, when built, the book
 	$(BIN)/ruff check .

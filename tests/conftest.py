@@ -9,21 +9,35 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-
-os.environ["OMP_NUM_THREADS"] = "1"  # tests run side by side; small networks lose to threads that wait for each other
-import matplotlib  # noqa: E402
-import torch  # noqa: E402
-from watching import watch  # noqa: E402
+from watching import watch
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT / folder) for folder in ("scripts/tools", "scripts/measure/bench", "book/_ext")]
-matplotlib.use("Agg")
+os.environ["OMP_NUM_THREADS"] = "1"  # tests run side by side; small networks lose to threads that wait for each other
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # so a shell starts what it puts into the background
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def no_waiting_for_the_disk():
+    """No test cuts the power, so nothing has to reach the disk itself; the processes that tests kill do sync."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", lambda file: None)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_windows():
+    """Pictures are drawn in memory. A setting of this process, not of the environment, which kernels would inherit."""
+    import matplotlib  # not above: the process that only hands out tests needs neither this nor torch
+
+    matplotlib.use("Agg")
+
+
 @contextmanager
 def threads(n):
+    import torch
+
     before = torch.get_num_threads()
     torch.set_num_threads(n)
     yield

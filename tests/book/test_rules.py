@@ -3,6 +3,7 @@
 import ast
 import json
 import statistics
+from functools import cache
 from itertools import groupby
 from pathlib import Path
 
@@ -20,8 +21,13 @@ LINES_OF_A_FILE, LINES_OF_A_BODY, LINES_OF_A_CELL, COLUMNS, MEDIAN, DEFINITIONS,
 each_chapter = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
 
 
+@cache
+def tree(path):
+    return ast.parse(path.read_text(encoding="utf8"))
+
+
 def functions(path):
-    return [node for node in ast.walk(ast.parse(path.read_text(encoding="utf8"))) if isinstance(node, FUNCTIONS)]
+    return [node for node in ast.walk(tree(path)) if isinstance(node, FUNCTIONS)]
 
 
 def name(path):
@@ -49,11 +55,11 @@ def test_no_file_is_long():
 
 def test_no_two_test_files_have_the_same_name():
     """pytest imports them by their name alone, except from folders that are packages."""
-    files = [p for p in (ROOT / "tests").rglob("*.py") if not (p.parent / "__init__.py").exists()]
+    files = [p for p in TESTS if not (p.parent / "__init__.py").exists()]
     names = sorted(p.name for p in files if p.name != "conftest.py")
     assert names == sorted(set(names))
     for path in files:
-        imports = [n for n in ast.walk(ast.parse(path.read_text(encoding="utf8"))) if isinstance(n, ast.ImportFrom)]
+        imports = [n for n in ast.walk(tree(path)) if isinstance(n, ast.ImportFrom)]
         assert all(n.module != "conftest" for n in imports), f"{name(path)}: which one depends on the order of folders"
 
 
@@ -78,11 +84,9 @@ def bound(tree):
 
 
 def test_names_say_what_a_value_is():
-    texts = {name(path): [path.read_text(encoding="utf8")] for path in (*FILES, *TESTS)}
-    texts |= {name(path): code(path) for path in NOTEBOOKS}
-    empty = {
-        f: words for f, of in texts.items() if (words := EMPTY_NAMES & {n for t in of for n in bound(ast.parse(t))})
-    }
+    trees = {name(path): [tree(path)] for path in (*FILES, *TESTS)}
+    trees |= {name(path): map(ast.parse, code(path)) for path in NOTEBOOKS}
+    empty = {path: words for path, of in trees.items() if (words := EMPTY_NAMES & {n for t in of for n in bound(t)})}
     assert not empty
 
 

@@ -29,6 +29,7 @@ TEXTS = [
     "two\nlines\x1b[2J\udcff",
 ]
 CAPTION = "What is found."
+SCENE = simulate.aerial(3, 64)
 
 
 @pytest.fixture(params=TEXTS, ids=range(len(TEXTS)))
@@ -39,7 +40,7 @@ def text(request):
 @pytest.fixture
 def scene(text):
     """A simulated scene whose name, source and first class are the text."""
-    scene = simulate.aerial(3, 64)
+    scene = SCENE
     classes = (scene.classes[0]._replace(name=text), *scene.classes[1:])
     return replace(scene, name=text, source=f"simulated {text}", classes=classes)
 
@@ -53,7 +54,7 @@ def test_a_folium_map_shows_names_and_runs_none(scene, text, kind):
     drawn = maps.scene_map(scene) if kind == "scene" else maps.comparison(scene, scene)
     frame = BeautifulSoup(drawn._repr_html_(), "html.parser").find("iframe")
     assert frame["title"] == f"Map of {visible(text)} (simulated {visible(text)})"
-    plain = BeautifulSoup(maps.scene_map(simulate.aerial(3, 64))._repr_html_(), "html.parser").iframe["srcdoc"]
+    plain = BeautifulSoup(maps.scene_map(SCENE)._repr_html_(), "html.parser").iframe["srcdoc"]
     page, other = (BeautifulSoup(p, "html.parser") for p in (frame["srcdoc"], plain))
     assert page.get_text().count(visible(text)) >= 2, "the name and the first class"
     assert not page.find_all(onerror=True) and not page.find_all("img")
@@ -89,7 +90,7 @@ def test_interactive_figures_show_text_and_run_none(scene, text):
 def drawn_texts(figure):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        figure.savefig(io.BytesIO())
+        figure.savefig(io.BytesIO(), dpi=20)  # all text is laid out, few pixels are painted
     texts = [t for t in figure.findobj(plt.Text) if t.get_text()]
     preprocessed = [t._preprocess_math(t.get_text()) for t in texts]
     plt.close(figure)
@@ -125,7 +126,7 @@ def test_tables_and_notices_show_text(text):
 
 
 def test_names_from_the_tags_of_a_file_stay_inert(tmp_path):
-    scene = simulate.aerial(3, 64)
+    scene = SCENE
     classes = (scene.classes[0]._replace(name=TEXTS[0]), *scene.classes[1:])
     path = raster.write_scene(replace(scene, name=TEXTS[1], classes=classes), tmp_path / "scene.tif")
     page = BeautifulSoup(maps.scene_map(raster.read_scene(path)).get_root().render(), "html.parser").get_text()

@@ -1,5 +1,7 @@
 """A map has classes where the source was measured and nowhere else; resolutions are metres on the ground."""
 
+from functools import cache
+
 import numpy as np
 import pytest
 import rasterio
@@ -48,13 +50,19 @@ def source_of(path, bands, dtype, way, place):
     return path
 
 
+@cache  # many maps have the same grid
+def in_source(crs, transform, shape, place):
+    """Columns and rows in the source of the middles of all pixels of a map."""
+    rows, cols = np.indices(shape) + 0.5
+    xs, ys = reproject(crs, "EPSG:32633", *transform * (cols.ravel(), rows.ravel()))
+    return ~PLACES[place] * (np.array(xs), np.array(ys))
+
+
 def checked(out, place, valid, reach):
     """Mapped pixels with no valid pixel of the source within `reach`, and those lost though all there are valid."""
     with rasterio.open(out) as file:
         mapped = file.read(1) != UNLABELLED
-        rows, cols = np.indices(mapped.shape) + 0.5
-        xs, ys = reproject(file.crs, "EPSG:32633", *file.transform * (cols.ravel(), rows.ravel()))
-    cols, rows = ~PLACES[place] * (np.array(xs), np.array(ys))
+        cols, rows = in_source(file.crs, file.transform, mapped.shape, place)
     near = []
     for down in (-reach, 0, reach):
         for right in (-reach, 0, reach):
