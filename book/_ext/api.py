@@ -1,7 +1,8 @@
 """Sphinx extension: the reference of the package, made from its docstrings, with a link to each source line.
 
 Our docstrings are plain text, not reStructuredText: sentences with `code`, indented commands, and aligned lists of
-options. The directive `{api-reference}` shows sentences as paragraphs and the rest unchanged.
+options. The directive `{api-reference}` shows sentences as paragraphs and the rest unchanged, for the modules that it
+names; each page in book/api has one. `{api-index}` lists these pages with their modules.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import pkgutil
 import re
 import sys
 from pathlib import Path
+from typing import NamedTuple
 
 from docutils import nodes
 from sphinx.util.docutils import SphinxDirective
@@ -26,18 +28,39 @@ sys.path.insert(0, str(ROOT / "scripts" / "tools"))
 OPTION = re.compile(r"^\s*(?P<names>[*\w]+(, [*\w]+)*)(: |\s{2,})(?P<text>\S.*)$")
 
 
-def modules() -> list[str]:
-    """Names of the modules in reading order, each before its submodules whose names it does not re-export.
-
-    The order is that of the contract in pyproject.toml that import-linter checks.
-    """
+def layers() -> list[str]:
+    """Modules and packages in reading order, that of the contract in pyproject.toml that import-linter checks."""
     (contract,) = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf8"))["tool"]["importlinter"][
         "contracts"
     ]
-    names = []
-    for name in reversed(contract["layers"]):
-        names += [name, *(f"{name}.{inner}" for inner in apart(importlib.import_module(f"lulc_utils.{name}")))]
-    return names
+    return contract["layers"][::-1]
+
+
+def modules(names: list[str] | None = None) -> list[str]:
+    """Modules and packages (all in reading order by default), each before its submodules that it does not re-export."""
+    listed = []
+    for name in names or layers():
+        listed += [name, *(f"{name}.{inner}" for inner in apart(importlib.import_module(f"lulc_utils.{name}")))]
+    return listed
+
+
+class Page(NamedTuple):
+    """A page of the reference: its document, title, first sentence and modules."""
+
+    document: str
+    title: str
+    sentence: str
+    modules: list[str]
+
+
+def pages() -> list[Page]:
+    """The pages in book/api, in the reading order of their first modules."""
+    pattern = re.compile(r"# (.+)\n\n(.+)\n\n```\{api-reference\} (.+)\n```\n")
+    listed = []
+    for path in (ROOT / "book" / "api").glob("*.md"):
+        title, sentence, names = pattern.fullmatch(path.read_text(encoding="utf8")).groups()
+        listed.append(Page(f"book/api/{path.stem}", title, sentence, names.split()))
+    return sorted(listed, key=lambda page: layers().index(page.modules[0]))
 
 
 def apart(package) -> list[str]:
@@ -128,26 +151,47 @@ def _options(lines: list[str]) -> nodes.definition_list | None:
     return options
 
 
-def summary(module: str, things: list[tuple[str, object]]) -> nodes.definition_list:
-    """The functions and classes of a module, each with the first sentence of its description and a link to the rest."""
-    items = nodes.definition_list(classes=["api-summary"])
-    for name, thing in things:
-        first = re.split(r"[.;:]\s", " ".join((thing.__doc__ or "").split()) + " ", maxsplit=1)[0] + "."
-        link = nodes.reference(
-            "", "", nodes.literal(name, name), internal=True, refid=nodes.make_id(f"api {module} {name}")
-        )
-        term = nodes.term("", "", link)
-        items += nodes.definition_list_item("", term, nodes.definition("", nodes.paragraph("", "", *words(first))))
-    return items
+def summary(items: list[tuple[str, str, str]]) -> nodes.definition_list:
+    """(name, address, description): each name a link, with the first sentence of its description."""
+    listed = nodes.definition_list(classes=["api-summary"])
+    for name, address, text in items:
+        first = re.split(r"[.;:]\s", " ".join(text.split()) + " ", maxsplit=1)[0].rstrip(".") + "."
+        to = {"refid": address[1:]} if address.startswith("#") else {"refuri": address}
+        term = nodes.term("", "", nodes.reference("", "", nodes.literal(name, name), internal=True, **to))
+        listed += nodes.definition_list_item("", term, nodes.definition("", nodes.paragraph("", "", *words(first))))
+    return listed
+
+
+class ApiIndex(SphinxDirective):
+    """The pages of the reference, with the modules on each."""
+
+    def run(self) -> list[nodes.Node]:
+        """One section for each page."""
+        self.env.note_reread()
+        return [self.page(page) for page in pages()]
+
+    def page(self, page: Page) -> nodes.section:
+        """Title, sentence and modules of a page."""
+        address = self.env.app.builder.get_relative_uri(self.env.docname, page.document)
+        link = nodes.reference("", page.title, refuri=address, internal=True)
+        section = nodes.section("", nodes.title("", "", link), ids=[nodes.make_id(page.title)], names=[])
+        section += nodes.paragraph("", "", *words(page.sentence))
+        names = modules(page.modules)
+        texts = [importlib.import_module(f"lulc_utils.{name}").__doc__ for name in names]
+        targets = [f"{address}#{nodes.make_id(f'api {name}')}" for name in names]
+        section += summary(list(zip(names, targets, texts, strict=True)))
+        return section
 
 
 class ApiReference(SphinxDirective):
-    """The whole reference as sections: module, function."""
+    """The reference of some modules as sections: module, function."""
+
+    required_arguments, final_argument_whitespace = 1, True
 
     def run(self) -> list[nodes.Node]:
         """One section for each module."""
         self.env.note_reread()  # the source is outside the book's own files
-        return [self.module(name) for name in modules()]
+        return [self.module(name) for name in modules(self.arguments[0].split())]
 
     def module(self, name: str) -> nodes.section:
         """The purpose of a module and its contents."""
@@ -155,7 +199,9 @@ class ApiReference(SphinxDirective):
         section = self.section(f"lulc_utils.{name}", nodes.make_id(f"api {name}"))
         section += described(module.__doc__)
         if things := public(module):
-            section += summary(name, things)
+            targets = [f"#{nodes.make_id(f'api {name} {title}')}" for title, _ in things]
+            texts = [thing.__doc__ or "" for _, thing in things]
+            section += summary([(title, *rest) for (title, _), *rest in zip(things, targets, texts, strict=True)])
         for title, thing in things:
             section += self.entry(name, title, thing)
         return section
@@ -187,4 +233,5 @@ class ApiReference(SphinxDirective):
 def setup(app):
     """Register with Sphinx."""
     app.add_directive("api-reference", ApiReference)
+    app.add_directive("api-index", ApiIndex)
     return {"parallel_read_safe": True}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import torch
@@ -56,12 +56,14 @@ def train(
     places: Sequence[str] = (),
     device: str | torch.device = "cpu",
     compiled: bool = False,
+    watch: Callable[[torch.Tensor], None] | None = None,
 ) -> Result:
     """Train a backbone on the pixels of RGB scenes; their labels are not looked at.
 
     shares     chance of every scene to be drawn; equal when None
     places     one name per scene; scenes with the same name show the same ground on several days, pixel by pixel
     compiled   compile the blocks of the network (a GPU then takes a sixth less time; it needs a C compiler)
+    watch      called at every logged step with the teacher's answers about the views of its batch, [2 B, K]
 
     A step depends on the weights, the seed and its number only, so that a resumed run equals an unbroken one.
     ValueError says in one sentence what does not fit. A collapse is warned of, not stopped.
@@ -89,6 +91,8 @@ def train(
         if run.due:
             run.record(numbers(losses, target, n.centers, now))
             parts["warnings"] += new_warnings(run, s)
+            if watch:
+                watch(F.softmax((target.cls - n.centers[0]) / now["temp"], dim=-1).flatten(0, 1).cpu())
         # 5. So do the centers, which keep any one prototype from taking everything.
         update_centers(n.centers, target, s)
     return Result(bb.wrap(n.teacher.vit, "our DINO", view=largest_view(s)), run.records, parts["warnings"])

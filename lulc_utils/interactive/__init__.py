@@ -5,6 +5,7 @@ and a little plain JavaScript. Without scripts, and in print, a static picture t
 """
 
 from lulc_utils.interactive.click_map import click_map, prepared_clicks
+from lulc_utils.interactive.collapse import collapse
 from lulc_utils.interactive.figure import LARGEST, Interactive
 from lulc_utils.interactive.seasons import season_latitude
 from lulc_utils.interactive.shift import shift_slider
@@ -17,6 +18,7 @@ __all__ = [
     "LARGEST",
     "Interactive",
     "click_map",
+    "collapse",
     "packed_backbone",
     "prepared_clicks",
     "season_latitude",

@@ -67,7 +67,7 @@ def season_latitude(
         f"Two line charts of simulated ground ({region}) {where}: reflectance over wavelength, and NDVI over the year. "
     )
     alt += f"NDVI on this day: {greens}."
-    return assemble("seasons", data, image(_chart(table, at, days), alt), caption)
+    return assemble("seasons", data, image(_chart(table, at, days), alt), caption, shared=("lines",))
 
 
 def season_table(

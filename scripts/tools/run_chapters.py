@@ -38,11 +38,17 @@ NOTEBOOKS = ROOT / "notebooks"
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 
+def pages() -> list[str]:
+    """The pages of the book, in the order of the table of contents, each before those below it."""
+    toc = yaml.safe_load((ROOT / "_toc.yml").read_text(encoding="utf8"))
+    entries = [entry for part in toc["parts"] for entry in part["chapters"]]
+    below = [[entry["file"], *(inner["file"] for inner in entry.get("sections", []))] for entry in entries]
+    return [toc["root"], *sum(below, [])]
+
+
 def chapters() -> list[str]:
     """Names of the chapters, in the order of the table of contents."""
-    toc = yaml.safe_load((ROOT / "_toc.yml").read_text(encoding="utf8"))
-    files = [entry["file"] for part in toc["parts"] for entry in part["chapters"]]
-    return [f.removeprefix("notebooks/") for f in files if f.startswith("notebooks/")]
+    return [page.removeprefix("notebooks/") for page in pages() if page.startswith("notebooks/")]
 
 
 def profiles() -> list[str]:

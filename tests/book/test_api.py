@@ -6,6 +6,7 @@ from pathlib import Path
 
 import api
 import pytest
+import run_chapters
 from docutils import nodes
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -19,6 +20,21 @@ def test_every_module_is_in_the_reference_once():
     }
     assert {name.split(".")[0] for name in NAMES} == {name for name in modules if not name.startswith("_")}
     assert len(set(NAMES)) == len(NAMES)
+
+
+def test_the_pages_hold_all_modules_in_reading_order_and_stand_so_in_the_table_of_contents():
+    pages = api.pages()
+    assert sum((api.modules(page.modules) for page in pages), []) == NAMES
+    listed = [page for page in run_chapters.pages() if page.startswith("book/api/")]
+    assert [page.document for page in pages] == listed
+    assert all(page.sentence.endswith(".") and page.sentence.count(". ") == 0 for page in pages)
+
+
+def test_a_list_links_every_name_and_gives_its_first_sentence():
+    listed = api.summary([("one", "#api-one", "The first: with more. And more."), ("two", "x.html#api-two", "Second.")])
+    assert [item.astext() for item in listed] == ["one\n\nThe first.", "two\n\nSecond."]
+    first, second = listed.findall(nodes.reference)
+    assert first["refid"] == "api-one" and second["refuri"] == "x.html#api-two"
 
 
 @pytest.mark.parametrize("name", NAMES)

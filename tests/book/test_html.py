@@ -10,13 +10,11 @@ import nbformat
 import pytest
 import run_chapters
 import stamp
-import yaml
 from bs4 import BeautifulSoup
 
 ROOT = Path(__file__).resolve().parents[2]
 HTML = Path(os.environ.get("LULC_HTML", ROOT / "_build" / "html"))
-TOC = yaml.safe_load((ROOT / "_toc.yml").read_text(encoding="utf8"))
-PAGES = [TOC["root"], *(entry["file"] for part in TOC["parts"] for entry in part["chapters"])]
+PAGES = run_chapters.pages()
 MB = 1e6
 
 pytestmark = pytest.mark.skipif(not HTML.exists(), reason="the book is not built; run `make book` first")

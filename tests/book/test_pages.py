@@ -7,11 +7,9 @@ from pathlib import Path
 
 import pytest
 import run_chapters
-import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
-TOC = yaml.safe_load((ROOT / "_toc.yml").read_text(encoding="utf8"))
-FILES = [TOC["root"]] + [entry["file"] for part in TOC["parts"] for entry in part["chapters"]]
+FILES = run_chapters.pages()
 GLOSSARY = (ROOT / "book" / "glossary.md").read_text(encoding="utf8")
 
 
@@ -21,14 +19,15 @@ def markdown(chapter):
 
 
 def test_every_page_is_in_the_table_of_contents_once():
-    pages = {f"book/{p.stem}" for p in (ROOT / "book").glob("*.md")}
+    pages = {p.relative_to(ROOT).with_suffix("").as_posix() for p in (ROOT / "book").rglob("*.md")}
     pages |= {f"notebooks/{p.stem}" for p in (ROOT / "notebooks").glob("*.ipynb")}
     assert set(FILES) == pages and len(FILES) == len(pages)
 
 
 def test_the_front_page_leads_to_every_page():
     front = (ROOT / "book" / "welcome.md").read_text(encoding="utf8")
-    missing = [f for f in FILES[1:] if f"({Path(f).name})" not in front and f"(../{f})" not in front]
+    own = [f for f in FILES[1:] if not f.startswith("book/api/")]  # the others are listed by the page Reference
+    missing = [f for f in own if f"({Path(f).name})" not in front and f"(../{f})" not in front]
     assert set(missing) <= {"book/references"}, missing
 
 
@@ -38,6 +37,17 @@ def test_chapters_say_what_they_need_and_how_long_they_take(chapter):
     assert top.index("You will be able to") < top.index("**Prerequisites.**") < top.index("**Time and hardware.**")
     assert re.search(r"minutes? to read", top) and "glossary" in top
     assert re.search(r"(minutes?|seconds)[^.]* to run", top) and "GPU" in top or "to run" in top
+
+
+@pytest.mark.parametrize("chapter", run_chapters.chapters())
+def test_a_chapter_begins_with_what_it_asks_and_one_picture(chapter):
+    """On the page the output of the cell tagged `lead` stands below the first paragraph (book/_ext/first_screen.py)."""
+    title, asked, *_ = markdown(chapter)[0].split("\n\n")
+    assert title.startswith("# ") and 60 < len(asked) < 300 and asked[0].isalpha() and "](" not in asked
+    cells = json.loads((ROOT / "notebooks" / f"{chapter}.ipynb").read_text(encoding="utf8"))["cells"]
+    (lead,) = [c["metadata"] for c in cells if "lead" in c["metadata"].get("tags", [])]
+    assert "hide-input" in lead["tags"], "without its output the cell would be code that shows nothing"
+    assert len(lead["mystnb"]["figure"]["caption"]) > 60
 
 
 @pytest.mark.parametrize("chapter", run_chapters.chapters())

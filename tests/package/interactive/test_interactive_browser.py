@@ -243,6 +243,7 @@ def test_without_scripts_the_picture_and_a_sentence_are_there(browser, scene, fe
     [
         ("notebooks/00_start_here", "swipe"),
         ("notebooks/01_dino_features", "similarity"),
+        ("notebooks/01_dino_features", "collapse"),
         ("notebooks/02_stego_clustering", "shift"),
         ("notebooks/05_mapping_at_scale", "swipe"),
         ("notebooks/04_metadata_pseudo_labels", "seasons"),
@@ -254,6 +255,6 @@ def test_figures_of_the_built_book_answer_the_keyboard(offline_page, name, kind)
     figure = offline_page.locator(f'figure.lulc-figure[data-kind="{kind}"][data-live]')
     assert figure.count() == 1
     before = figure.locator(".lulc-result").inner_text()
-    figure.locator('[role="application"], input[type="range"]').first.press("ArrowRight")
+    figure.locator('[role="application"], input[type="range"]').first.press("ArrowLeft")
     assert figure.locator(".lulc-result").inner_text() != before
     assert not [error for error in offline_page.errors if "lulc" in error]
