@@ -22,7 +22,7 @@ CODE = """() => {
   return visible.reduce((sum, e) => sum + height(e), 0) / height(document.querySelector('article'));
 }"""
 STRIPS_IN_A_ROW = """() => [...document.querySelectorAll('article .cell')].filter(e => {
-  const quiet = c => c?.matches('.cell') && c.childElementCount === 1 && c.querySelector(':scope > details');
+  const quiet = c => c?.matches('.cell:not(.tag_solution)') && c.childElementCount === 1 && c.querySelector(':scope > details');
   return quiet(e) && quiet(e.nextElementSibling);
 }).map(e => e.textContent.trim().slice(0, 60))"""
 
