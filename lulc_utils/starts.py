@@ -17,7 +17,7 @@ from lulc_utils import charts, gains, plot
 from lulc_utils.gains import SIZE, in_points
 from lulc_utils.literal import as_label, as_number
 from lulc_utils.plot import COLORS, MARKERS, Notice, Table
-from lulc_utils.scene import UNLABELLED, LandCover, Scene
+from lulc_utils.scene import UNLABELLED, LandCover
 from lulc_utils.simulate.satellite.spectra import GROUND_BANDS
 from lulc_utils.tables import Interval
 
@@ -29,8 +29,10 @@ ASIDE = ("views of one date", "random, fitted head", "pre-trained, random head")
 
 
 def color(image: np.ndarray) -> np.ndarray:
-    """Simulated reflectance [10, H, W] for the screen, (H, W, 3) uint8."""
-    return plot.rgb(Scene("ground", image, GROUND_BANDS, "simulated"))
+    """Simulated reflectance [10, H, W] for the screen, (H, W, 3) in 0..1; stretched so that clouds do not darken it."""
+    picture = np.moveaxis(image[[GROUND_BANDS.index(band) for band in ("B04", "B03", "B02")]], 0, -1)
+    low, high = np.percentile(picture, (2, 75))
+    return (0.7 * (picture - low) / max(high - low, 1e-9)).clip(0, 1)
 
 
 def labelled_points(images: np.ndarray, few: np.ndarray, classes: tuple[LandCover, ...], shown: int = 4) -> Figure:

@@ -104,3 +104,11 @@ def test_one_run_has_a_curve_for_each_start_and_lines_for_the_rest():
     starts.training(axis, {"random weights": {1: 0.1, 50: 0.3}}, {"single pixels": 0.2, "frozen features": 0.4})
     curve, *rest = axis.lines
     assert list(curve.get_ydata()) == [0.1, 0.3] and [line.get_ydata()[0] for line in rest] == [0.2, 0.4]
+
+
+def test_a_cloud_is_white_and_does_not_darken_the_ground():
+    image = np.random.default_rng(0).uniform(0.05, 0.1, (len(contrastive.GROUND_BANDS), 20, 20))
+    image[:, :4] = 0.8
+    picture = starts.color(image)
+    assert picture.shape == (20, 20, 3) and (picture[:4] == 1).all()
+    assert 0.3 < picture[4:].mean() < 0.5 and picture.min() == 0
