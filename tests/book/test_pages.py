@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import run_chapters
+import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
 FILES = run_chapters.pages()
@@ -80,6 +81,18 @@ def test_references_are_labelled_as_the_text_cites_them():
     labels = dict(zip(ordered, style.format_labels([entries[key] for key in ordered]), strict=True))
     assert labels["bernhard2024"] == "Bernhard et al., 2024" and labels["moore2023"] == "Moore and Hester, 2023"
     assert labels["timm"] == "Wightman, 2019" and len(set(labels.values())) == len(labels)
+
+
+def test_options_of_the_cells_of_a_page_can_be_read():
+    pages = {path.name: path.read_text(encoding="utf8") for path in (ROOT / "book").glob("*.md")}
+    options = [
+        (name, text)
+        for name, page in pages.items()
+        for text in re.findall(r"```\{code-cell\}.*\n---\n([^`]*?)\n---", page)
+    ]
+    assert options
+    for name, text in options:
+        assert isinstance(yaml.safe_load(text), dict), name
 
 
 def test_glossary_is_sorted_defined_once_and_points_only_at_itself():
