@@ -72,7 +72,7 @@ def pretrained(draw: int, device: str) -> tuple[unet.UNet, unet.UNet]:
     """A network with random weights, and the same after pre-training on the images of a draw."""
     learn, _ = split(draw)
     images = np.concatenate([squares(pixels_of([flood().water[i] for i in learn])), elsewhere()])
-    start, path = fresh(data.HLS_BANDS, images, draw), KEPT / f"{draw}.safetensors"
+    start, path = fresh(data.HLS_BANDS, images, draw), KEPT / f"{draw}, {PRETRAINING['steps']} steps.safetensors"
     if not path.exists():
         settings = co.Pretraining(seed=draw, **PRETRAINING)
         unet.save(co.pretrain(images, settings, bands=data.HLS_BANDS, device=device, model=start).model.cpu(), path)

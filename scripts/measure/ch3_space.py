@@ -48,7 +48,8 @@ def bed(region: str, seed: int) -> co.Bed:
 
 def pretrained(region: str, seed: int, device: str, dates: int = 2) -> unet.UNet:
     """The network pre-trained there, from the folder where it was kept or anew; dates=1: both views of one date."""
-    path = WEIGHTS / f"{region.split(',')[0]} {seed} {dates}.safetensors"
+    steps = PRETRAINING["steps"]
+    path = WEIGHTS / f"{region.split(',')[0]}, {seed}, {dates} dates, {steps} steps.safetensors"
     if not path.exists():
         images = bed(region, seed).images
         images = images if dates > 1 else images[:, 0]
