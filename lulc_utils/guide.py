@@ -6,13 +6,10 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 import matplotlib.pyplot as plt
-import numpy as np
 from matplotlib.figure import Figure
 
 from lulc_utils import charts, results, style
 from lulc_utils.tables import Interval
-
-PATCH = 64 * 64  # labelled pixels in a patch of chapter 3
 
 
 class Choice(NamedTuple):
@@ -75,19 +72,17 @@ def _points() -> Iterator[Choice]:
 
 
 def _networks() -> Iterator[Choice]:
-    chapter, do = "contrastive_grid", "pre-trained U-Net"
-    regions = results.measured(chapter, "scores").values()
-    for share in ("0.01", "0.1", "1.0"):
-        for key, instead in (("random", "from scratch"), ("pixels", "single pixels")):
-            best, rival = ([region[share][kind][0] for region in regions] for kind in ("here", key))
-            both = [(float(np.mean(v)), min(v), max(v)) for v in (best, rival)]  # over the regions
-            labels, budget = f"{float(share):.0%} of 200 patches", float(share) * 200 * PATCH
-            yield Choice(budget, labels, "10 m", False, (do, both[0]), (instead, both[1]), chapter)
-    real = results.measured(chapter, "real")
-    for share in ("0.05", "0.25", "1.0"):
-        labels, both = f"{float(share):.0%} of 40 squares", real[share]
-        instead = ("from scratch", both["random"])
-        yield Choice(float(share) * 40 * PATCH, labels, "10 m", True, (do, both["pre-trained"]), instead, chapter)
+    do, rivals = "pre-trained U-Net", {"random": "from scratch", "pixels": "single pixels"}
+    grid = results.measured("contrastive_space", "grid")
+    for n in ("24", "384"):
+        for key, instead in rivals.items():
+            both = [(name, grid[n]["scores"][way]) for name, way in ((do, "pre-trained"), (instead, key))]
+            yield Choice(float(n), f"{n} points", "10 m, hazy", False, *both, "contrastive_space")
+    for task, name in (("land_cover", "land cover, 30 m"), ("water", "water, 30 m")):
+        scores = results.measured("contrastive_flood", "grid")[task]["24 points"]["scores"]
+        for key, instead in rivals.items():
+            both = [(name, scores[way]) for name, way in ((do, "pre-trained"), (instead, key))]
+            yield Choice(24, "24 points", name, True, *both, "contrastive_flood")
 
 
 def _metadata() -> Iterator[Choice]:

@@ -14,7 +14,7 @@ RUNS = [
     ("02_stego_clustering", {"backbone_name": "dino_vits16", "epochs": 2, **SMALL}),
     (
         "03_contrastive_pretraining",
-        {"region": "Mediterranean coast, Europe", "fractions": (0.02, 0.1), "n_patches": 100, "steps": 20},
+        {"region": "Mediterranean coast, Europe", "n_points": 200, "n_patches": 70, "steps": 20, "tuning_steps": 30},
     ),
     ("04_metadata_pseudo_labels", {"n_train_scenes": 150, "labels_per_class": 48}),
     ("05_mapping_at_scale", {"backbone_name": "dino_vits16", "place_size": 512, "window": 128, "overlap": 32}),

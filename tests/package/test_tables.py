@@ -42,7 +42,7 @@ def test_missing_data_is_a_notice_and_no_scenes(capsys):
 
 def test_the_guide_reads_every_line_from_a_result_file():
     choices = guide.by_budget()
-    assert len({choice.source for choice in choices}) == 4 and len(choices) > 12
+    assert len({choice.source for choice in choices}) == 5 and len(choices) > 12
     assert [c.budget for c in choices] == sorted(c.budget for c in choices)
     assert choices[0].labels == "no labels" and choices[-1].labels.startswith("all pixels")
     figure = guide.chart()
