@@ -30,6 +30,8 @@ REPAIRS = (
         re.compile(r'<div id="pst-primary-sidebar" class'),
         '<div id="pst-primary-sidebar" role="region" aria-label="The book" class',
     ),
+    # the arrow that unfolds the pages below a page has a picture, but no name
+    (re.compile(r'<summary>(?=<span class="toctree-toggle")'), '<summary aria-label="Pages below this one">'),
 )
 
 

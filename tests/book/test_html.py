@@ -129,12 +129,13 @@ def test_repairs_are_made_once_and_only_where_needed():
         '<div role="list" class="citation-list"><div class="citation" id="a" role="doc-biblioentry"></div></div>'
         '<table><tr><th class="head"><p></p></th><th class="head"><p>size</p></th></tr></table>'
         '<div id="pst-primary-sidebar" class="bd-sidebar"></div>'
+        '<details><summary><span class="toctree-toggle"></span></summary></details>'
     )
     repaired = offline.repair(broken)
     assert offline.repair(repaired) == repaired
     parts = BeautifulSoup(repaired, "html.parser")
     assert parts.find(id="a")["role"] == "listitem" and len(parts.find_all("th")) == 1
-    assert parts.find(id="pst-primary-sidebar")["role"] == "region"
+    assert parts.find(id="pst-primary-sidebar")["role"] == "region" and parts.find("summary")["aria-label"]
     script = '<script src="https://cdn.jsdelivr.net/npm/leaflet@1.9.3/dist/leaflet.js"></script>'
     assert offline.local_leaflet(script, "../") == '<script src="../_static/leaflet/leaflet.js"></script>'
 
