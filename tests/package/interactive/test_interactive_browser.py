@@ -255,6 +255,9 @@ def test_figures_of_the_built_book_answer_the_keyboard(offline_page, name, kind)
     figure = offline_page.locator(f'figure.lulc-figure[data-kind="{kind}"][data-live]')
     assert figure.count() == 1
     before = figure.locator(".lulc-result").inner_text()
-    figure.locator('[role="application"], input[type="range"]').first.press("ArrowLeft")
+    control = figure.locator('[role="application"], input[type="range"]').first
+    control.press("ArrowLeft")
+    if figure.locator(".lulc-result").inner_text() == before:  # it began at the left edge
+        control.press("ArrowRight")
     assert figure.locator(".lulc-result").inner_text() != before
     assert not [error for error in offline_page.errors if "lulc" in error]
