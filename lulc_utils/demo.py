@@ -8,7 +8,7 @@
 3. Each group is named by the class that is most frequent in it *in the other scenes*.
 4. The scene is mapped window by window, and the map compared with the truth that the simulator knows.
 
-For comparison, the same is done with raw colour instead of the backbone, and with the most frequent class everywhere.
+For comparison, the same is done with raw color instead of the backbone, and with the most frequent class everywhere.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from lulc_utils.mapping import Model
 from lulc_utils.scene import Scene
 
 PATCH = 8  # pixels, of the embedded backbone
-RESOLUTION = 0.5  # metres per pixel of the simulated scenes
+RESOLUTION = 0.5  # meters per pixel of the simulated scenes
 FILES = ("scene.tif", "scene.labels.tif", "map.tif", "map.png", "map.html")
 LARGEST = 8192  # pixels; the simulator needs about 60 bytes for each
 FIRST_TRAINED = 10_000  # the embedded backbone has seen simulated scenes from this seed on
@@ -52,7 +52,7 @@ def named_groups(describe: Describe, scenes: Sequence[Scene], groups: int, seed:
 
 
 def as_model(name: str, classify: Callable, scene: Scene) -> Model:
-    """A classifier of patches as a model of pixels: the votes of the patches are interpolated between their centres."""
+    """A classifier of patches as a model of pixels: the votes of the patches are interpolated between their centers."""
 
     def predict(pixels: np.ndarray) -> torch.Tensor:
         patches = torch.from_numpy(classify(pixels).astype(np.int64))  # [h, w]
@@ -69,20 +69,20 @@ def make(folder: Path, seed: int, size: int, scenes: int, groups: int, progress:
     vit = vits.load("embedded")
     describers = {
         "embedded backbone": lambda images: vits.patch_features(vit, images, progress=progress and len(images) > 1),
-        "raw colour": lambda images: vits.raw_color(images, PATCH),
+        "raw color": lambda images: vits.raw_color(images, PATCH),
     }
     classifiers = {
         name: named_groups(lambda images, f=describe: f(images).numpy(), others, groups, seed)
         for name, describe in describers.items()
     }
     path = raster.write_scene(scene, folder / "scene.tif")  # not earlier: no file remains when something fails before
-    outs = {"embedded backbone": folder / "map.tif", "raw colour": folder / "color.tif"}
+    outs = {"embedded backbone": folder / "map.tif", "raw color": folder / "color.tif"}
     scores = {}
     for name, classify in classifiers.items():
         model = as_model(f"{groups} groups of patches by {name}", classify, scene)
         mapping.map_raster(path, model, outs[name], window=256, overlap=64, resume=False, progress=progress)
         scores[name] = _score(scene, raster.read_scene(outs[name]).pixels[0])
-    outs["raw colour"].unlink()  # only needed for the comparison
+    outs["raw color"].unlink()  # only needed for the comparison
     most = evaluate.majority_class(np.stack([s.labels for s in others]), len(scene.classes))
     scores["most frequent class"] = _score(scene, np.full_like(scene.labels, most))
     draw(folder, scene, raster.read_scene(folder / "map.tif").pixels[0])

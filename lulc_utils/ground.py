@@ -1,4 +1,4 @@
-"""Metres, hectares and degrees of a raster on the Earth's ellipsoid (WGS84), whatever its reference system.
+"""Meters, hectares and degrees of a raster on the Earth's ellipsoid (WGS84), whatever its reference system.
 
 A pixel of a map projection is larger or smaller than the ground it shows: in Web Mercator four times as large at a
 latitude of 60 degrees, in degrees it has no size at all, in feet another number.
@@ -13,7 +13,7 @@ from rasterio.crs import CRS
 from rasterio.transform import Affine
 from rasterio.warp import transform as reproject
 
-A, E2 = 6378137.0, 0.0066943799901413165  # WGS84: half the larger axis in metres, eccentricity squared
+A, E2 = 6378137.0, 0.0066943799901413165  # WGS84: half the larger axis in meters, eccentricity squared
 E = np.sqrt(E2)
 NODES = 256  # along an axis; between them areas are interpolated, to 2e-5 of their value for a map of the world
 EDGE = 22  # points along each edge of a raster whose bounds are sought, as GDAL takes
@@ -75,7 +75,7 @@ def pixel_hectares(crs: CRS, transform: Affine, shape: tuple[int, int]) -> np.nd
 
 
 def _equal_area(lon: np.ndarray, lat: np.ndarray) -> np.ndarray:
-    """Points in metres on the sphere whose areas are those of the ellipsoid, [..., 3]."""
+    """Points in meters on the sphere whose areas are those of the ellipsoid, [..., 3]."""
 
     def q(sine: np.ndarray | float) -> np.ndarray | float:
         return (1 - E2) * (sine / (1 - E2 * sine**2) + np.arctanh(E * sine) / E)
@@ -86,7 +86,7 @@ def _equal_area(lon: np.ndarray, lat: np.ndarray) -> np.ndarray:
 
 
 def _in_space(lon: np.ndarray, lat: np.ndarray) -> np.ndarray:
-    """Points of the ellipsoid in metres from the middle of the Earth, [..., 3]."""
+    """Points of the ellipsoid in meters from the middle of the Earth, [..., 3]."""
     lon, lat = np.radians(lon), np.radians(lat)
     normal = A / np.sqrt(1 - E2 * np.sin(lat) ** 2)
     return np.stack(
@@ -95,13 +95,13 @@ def _in_space(lon: np.ndarray, lat: np.ndarray) -> np.ndarray:
 
 
 def distance(a: tuple[CRS, Affine], b: tuple[CRS, Affine]) -> float:
-    """Metres, in a straight line, between the upper left corners of two rasters."""
+    """Meters, in a straight line, between the upper left corners of two rasters."""
     corners = [_in_space(*lonlat(crs, transform, 0, 0)) for crs, transform in (a, b)]
     return float(np.linalg.norm(corners[0] - corners[1]))
 
 
-def pixel_metres(crs: CRS, transform: Affine, shape: tuple[int, int]) -> tuple[float, float]:
-    """Metres on the ground along and across the rows of the pixel in the middle of a raster."""
+def pixel_meters(crs: CRS, transform: Affine, shape: tuple[int, int]) -> tuple[float, float]:
+    """Meters on the ground along and across the rows of the pixel in the middle of a raster."""
     row, col = shape[0] / 2, shape[1] / 2
     at = np.array([[row, col - 0.5], [row, col + 0.5], [row - 0.5, col], [row + 0.5, col]])
     points = _in_space(*lonlat(crs, transform, *at.T))

@@ -1,7 +1,7 @@
-"""The colours and the classes of every legend in this book.
+"""The colors and the classes of every legend in this book.
 
-One surface has one colour in all legends, so that maps can be compared. The colours of a legend, and white for pixels
-without a label, can be told apart with every common kind of colour blindness (tests/package/test_legends.py).
+One surface has one color in all legends, so that maps can be compared. The colors of a legend, and white for pixels
+without a label, can be told apart with every common kind of color blindness (tests/package/test_legends.py).
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ PALETTE = {
 
 
 def legend(surfaces: dict[str, str]) -> tuple[LandCover, ...]:
-    """Classes in the order of their labels, from {name of the class: the surface in PALETTE that gives its colour}."""
+    """Classes in the order of their labels, from {name of the class: the surface in PALETTE that gives its color}."""
     return tuple(LandCover(name, PALETTE[surface]) for name, surface in surfaces.items())
 
 

@@ -21,7 +21,7 @@ PLACE = ("bishop", "bishop 4 2020")  # a city that the embedded backbone was not
 GROUPS, ZOOM, SIMULATED = 6, 2, (2, 256)  # the last: seed and side of the scene that is shown where data is missing
 STRONGER = np.array([1, 2.2, 1.35])  # a group is drawn in its mean color with more saturation and light
 LEARN_FROM, SCORE_ON, SIDE = range(16), range(1000, 1012), 224  # simulated scenes of the chart, and their side
-SHARP, NEAR = 0.1, {"appearance": (20.0, 8.0, 4.0)}  # temperature of the votes; pixels and grey levels of the CRF
+SHARP, NEAR = 0.1, {"appearance": (20.0, 8.0, 4.0)}  # temperature of the votes; pixels and gray levels of the CRF
 
 
 def earth() -> Scene:
@@ -62,11 +62,11 @@ def colors(image: np.ndarray, labels: np.ndarray) -> list[str]:
 
 
 def few_labels(counts: Sequence[int] = COUNTS, draws: int = 3) -> dict[str, dict[int, Interval]]:
-    """{description: {labels of each class: mIoU with its interval}} on simulated scenes, of colour and backbone."""
+    """{description: {labels of each class: mIoU with its interval}} on simulated scenes, of color and backbone."""
     sides = [[simulate.aerial(seed, SIDE + 32).middle(SIDE) for seed in seeds] for seeds in (LEARN_FROM, SCORE_ON)]
     vit = backbone.load("embedded")
     describers = {
-        "raw colour": lambda images: backbone.raw_color(images, 8),
+        "raw color": lambda images: backbone.raw_color(images, 8),
         "embedded backbone": lambda images: backbone.patch_features(vit, images),
     }
     return {
@@ -76,7 +76,7 @@ def few_labels(counts: Sequence[int] = COUNTS, draws: int = 3) -> dict[str, dict
 
 
 def label_chart() -> None:
-    """Draw `few_labels`: what a handful of labels is worth, as colour and as features."""
+    """Draw `few_labels`: what a handful of labels is worth, as color and as features."""
     _, axis = plt.subplots(figsize=(6, 3), layout="constrained")
     charts.bands(axis, few_labels())
     axis.set(xlabel="labelled patches of each class", ylabel="mIoU on other scenes", ylim=(0, None))

@@ -1,7 +1,7 @@
 """Figures of the book: scenes, class maps, features and scores. No function here loads data or trains anything.
 
 Alt text and captions are written beside each figure in the notebook (cell metadata `mystnb`), where the finding is
-known. Class colours are always shown with their names, never alone.
+known. Class colors are always shown with their names, never alone.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from .style import WIDEST, legend_columns, set_up
 
 set_up()
 
-# Okabe-Ito, told apart with every common kind of colour blindness; each method also has its own marker.
+# Okabe-Ito, told apart with every common kind of color blindness; each method also has its own marker.
 COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
 MARKERS = "osD^vPX"
 
@@ -43,7 +43,7 @@ def rgb(scene: Scene, colors: Sequence[str] = ("red", "green", "blue")) -> np.nd
     """Three bands for the screen, (rows, cols, 3) uint8; other types are stretched from 2 % to 98 %.
 
     Where the bands' names do not tell the colors (`bands_of`), the first three bands are shown, or the first alone in
-    grey. Pixels without a measurement are white.
+    gray. Pixels without a measurement are white.
     """
     names = bands_of(scene, *colors)
     first = scene.pixels[:3] if len(scene.bands) > 2 else scene.pixels[[0, 0, 0]]
@@ -56,7 +56,7 @@ def rgb(scene: Scene, colors: Sequence[str] = ("red", "green", "blue")) -> np.nd
 
 
 def class_map(labels: np.ndarray, classes: tuple[LandCover, ...]) -> np.ndarray:
-    """Labels as colours of their classes, (rows, cols, 3) uint8; unlabelled pixels are white."""
+    """Labels as colors of their classes, (rows, cols, 3) uint8; unlabelled pixels are white."""
     table = np.full((256, 3), 255, np.uint8)
     for value, land_cover in enumerate(classes):
         table[value] = list(bytes.fromhex(land_cover.color.lstrip("#")))
@@ -85,7 +85,7 @@ def panels(pictures: Mapping[str, np.ndarray], columns: int = 4, size: float = 2
 
 
 def legend(figure: Figure, classes: tuple[LandCover, ...], unlabelled: bool = False) -> None:
-    """Class colours with their names, below the figure."""
+    """Class colors with their names, below the figure."""
     handles = [Patch(facecolor=c.color, edgecolor="black", label=c.name) for c in classes]
     if unlabelled:
         handles.append(Patch(facecolor="white", edgecolor="black", label="not labelled"))
@@ -129,7 +129,7 @@ def heat(
     title: str,
     limits: tuple[float | None, float | None] = (None, None),
 ) -> AxesImage:
-    """Values on the patch grid [h, w] over a grey picture, bright = high. Returns the image for a colour bar."""
+    """Values on the patch grid [h, w] over a gray picture, bright = high. Returns the image for a color bar."""
     height, width = picture.shape[:2]
     axis.imshow(picture.mean(-1), cmap="gray", extent=(0, width, height, 0))
     image = axis.imshow(
@@ -189,7 +189,7 @@ def intervals(groups: Mapping[str, Mapping[str, tuple[float, float, float]]], xl
 
 
 def bars(axis: Axes, values: Mapping[str, Mapping[str, float]], title: str, xlabel: str = "") -> None:
-    """Scores 0..1 as bars, side by side and told apart by colour and hatching: `{position: {series: value}}`."""
+    """Scores 0..1 as bars, side by side and told apart by color and hatching: `{position: {series: value}}`."""
     series, drawn = list(next(iter(values.values()))), []
     width, hatches = 0.8 / len(series), ("", "//", "..", "xx")
     for i, name in enumerate(series):

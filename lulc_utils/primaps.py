@@ -141,7 +141,7 @@ def fit(
         # E: the patches of a mask vote, and the whole mask gets the class that wins.
         votes = F.one_hot(number).to(x).mT @ (part @ slow.T)  # [B, masks + 1, K]
         label = votes.argmax(2).gather(1, number)  # [B, P]
-        # M: one step towards these classes, on every patch in a mask; confident patches count little.
+        # M: one step toward these classes, on every patch in a mask; confident patches count little.
         log_q = (part @ F.normalize(fast, dim=1).T / temperature).log_softmax(2)
         log_q = log_q.gather(2, label[..., None])[..., 0][number > 0]  # of the label, in every masked patch
         loss = -((1 - log_q.exp()) ** focus * log_q).mean()

@@ -1,7 +1,7 @@
 """Scenes in and out of GeoTIFF, one window or one tile at a time, with checks that speak plainly.
 
 A Scene is stored as two files side by side: `NAME.tif` holds the pixels, `NAME.labels.tif` the mask with its
-colour table. Both carry what the Scene knows (names, date, source) as TIFF tags, so any GIS can open them and
+color table. Both carry what the Scene knows (names, date, source) as TIFF tags, so any GIS can open them and
 nothing is lost on the way back.
 """
 
@@ -209,7 +209,7 @@ def middle_window(path: str | Path, height: int, width: int, block: int = 1) -> 
 
 
 def tiles(height: int, width: int, size: int, overlap: int = 0) -> Iterator[Window]:
-    """Windows of `size` pixels that cover a raster, neighbours sharing at least `overlap` pixels.
+    """Windows of `size` pixels that cover a raster, neighbors sharing at least `overlap` pixels.
 
     The last window of a row or column is moved inwards rather than cut, so that all have the same size; a
     raster smaller than `size` gives one window of its own size. ValueError unless 0 <= overlap < size.

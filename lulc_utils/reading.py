@@ -215,5 +215,5 @@ def _difference(mask: DatasetReader, image: DatasetReader) -> str:
     return apart
 
 
-def _length(metres: float) -> str:
-    return f"{metres / 1000:.0f} km" if metres >= 10_000 else f"{metres:.3g} m" if metres < 1000 else f"{metres:.0f} m"
+def _length(meters: float) -> str:
+    return f"{meters / 1000:.0f} km" if meters >= 10_000 else f"{meters:.3g} m" if meters < 1000 else f"{meters:.0f} m"

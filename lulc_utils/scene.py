@@ -19,7 +19,7 @@ UNLABELLED = 255  # label of a pixel that nobody has labelled; never counted in 
 
 
 class LandCover(NamedTuple):
-    """One class of a legend: its name and the colour that figures and maps draw it in ("#rrggbb")."""
+    """One class of a legend: its name and the color that figures and maps draw it in ("#rrggbb")."""
 
     name: str
     color: str
@@ -157,18 +157,18 @@ def mosaic(parts: Sequence[Scene], columns: int) -> Scene:
 
 
 def labels_from_colors(rgb: np.ndarray, table: dict[str, int], *, allow_other: bool = False) -> np.ndarray:
-    """Turn a mask drawn in colours into labels.
+    """Turn a mask drawn in colors into labels.
 
     rgb          (3, rows, cols) uint8: red, green, blue
-    table        colour "#rrggbb" -> label; UNLABELLED is a label like any other here
-    allow_other  True: a colour that is not in `table` becomes UNLABELLED; False: it is a ValueError
+    table        color "#rrggbb" -> label; UNLABELLED is a label like any other here
+    allow_other  True: a color that is not in `table` becomes UNLABELLED; False: it is a ValueError
 
     Returns (rows, cols) uint8.
     """
     if rgb.ndim != 3 or rgb.shape[0] != 3 or rgb.dtype != np.uint8:
-        raise ValueError(f"A colour mask must be (3, rows, cols) uint8, not {rgb.shape} {rgb.dtype}.")
+        raise ValueError(f"A color mask must be (3, rows, cols) uint8, not {rgb.shape} {rgb.dtype}.")
     red, green, blue = rgb.astype(np.int32)
-    packed = red << 16 | green << 8 | blue  # [rows, cols], one number per colour
+    packed = red << 16 | green << 8 | blue  # [rows, cols], one number per color
     labels = np.full(packed.shape, UNLABELLED, np.uint8)
     other = np.ones(packed.shape, bool)
     for color, label in table.items():
@@ -177,10 +177,10 @@ def labels_from_colors(rgb: np.ndarray, table: dict[str, int], *, allow_other: b
         other &= ~same
     if not allow_other and other.any():
         colors, counts = np.unique(packed[other], return_counts=True)
-        more = f" (and {len(colors) - 1} other colours)" if len(colors) > 1 else ""
+        more = f" (and {len(colors) - 1} other colors)" if len(colors) > 1 else ""
         raise ValueError(
-            f"{counts.sum()} pixels of the mask have the colour #{colors[counts.argmax()]:06x}{more}, "
-            "which is not in the colour table."
+            f"{counts.sum()} pixels of the mask have the color #{colors[counts.argmax()]:06x}{more}, "
+            "which is not in the color table."
         )
     return labels
 

@@ -116,7 +116,7 @@ def run_times(times: dict) -> str:
 
 
 def datasets(entries: dict[str, dict]) -> str:
-    """A table of all datasets, then one section each with licence and citation."""
+    """A table of all datasets, then one section each with license and citation."""
     rows, sections = ["| name | what | files | size | used in |", "|---|---|---:|---:|---|"], []
     for name, entry in entries.items():
         size = f"{entry['bytes'] / 1e6:.1f} MB"
@@ -124,7 +124,7 @@ def datasets(entries: dict[str, dict]) -> str:
         rows.append(f"| [`{name}`](dataset-{name}) | {entry['title']} | {entry['files']} | {size} | {used} |")
         sections.append(
             f"(dataset-{name})=\n## `{name}`: {entry['title']}\n\n{entry['about'].strip()}\n\n"
-            f"**Licence.** {entry['licence'].strip()}\n\n**Cite.** {entry['citation'].strip()}\n\n"
+            f"**License.** {entry['license'].strip()}\n\n**Cite.** {entry['citation'].strip()}\n\n"
             f"**Get it.** `python -m lulc_utils data fetch {name}` ({entry['files']} files, {size}), "
             f"from <{entry['homepage']}>.\n"
         )

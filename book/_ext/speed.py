@@ -39,7 +39,7 @@ def three_numbers(parts: dict[str, dict], times: dict) -> str:
         f"- **A chapter runs in {min(minutes):.1f} to {max(minutes):.1f} minutes** on {times['cores']} cores with its "
         f"default settings; all of them together in {sum(minutes):.0f}.\n"
         f"- **One core maps {rate(parts):.2f} megapixels a second** with the embedded backbone and a head: a square "
-        f"kilometre at half a metre in {4 / rate(parts):.0f} seconds.\n"
+        f"kilometer at half a meter in {4 / rate(parts):.0f} seconds.\n"
         f"- **A map needs {memory:.1f} GB of memory**, however large the scene is."
     )
 

@@ -49,7 +49,7 @@ def windows(backbone: Backbone, height: int, width: int) -> list[Window]:
 def spans(whole: int, side: int) -> list[tuple[int, int, slice]]:
     """(first, end, kept) of evenly spaced spans of `side` that cover `whole` and overlap by OVERLAP or more.
 
-    Where two overlap, each keeps its half: a window knows least about its edge, and its neighbour knows more there.
+    Where two overlap, each keeps its half: a window knows least about its edge, and its neighbor knows more there.
     """
     if side >= whole:
         return [(0, whole, slice(0, whole))]

@@ -29,7 +29,7 @@ SHORT_NAMES = {
 }
 EMBEDDED = {"img_size": 96, "patch_size": 8, "embed_dim": 192, "depth": 6, "num_heads": 3}
 EMBEDDED_VIEW = 120  # side in pixels of the windows that suit it best (model card); a weights file gives its own
-OVERLAP = 2  # patches that neighbouring windows of a backbone with a view share, at least
+OVERLAP = 2  # patches that neighboring windows of a backbone with a view share, at least
 EMBEDDED_FILE = Path(__file__).parents[1] / "weights" / "embedded.safetensors"
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))  # mean and standard deviation of RGB in 0..1
 
@@ -122,7 +122,7 @@ def wrap(
 def save(backbone: Backbone, path: str | Path, **notes: str) -> None:
     """Write weights and architecture as .safetensors, for `load("embedded", weights=path)`.
 
-    For plain timm VisionTransformers such as the embedded one. `notes` (licence, data) go into the metadata.
+    For plain timm VisionTransformers such as the embedded one. `notes` (license, data) go into the metadata.
     The file appears only when it is complete.
     """
     model, path = backbone.model, Path(path)

@@ -1,4 +1,4 @@
-"""Looking at features: similarity maps, principal components as colours, and the baseline without a network."""
+"""Looking at features: similarity maps, principal components as colors, and the baseline without a network."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class PcaColors(NamedTuple):
 
 
 def fit_pca(features: torch.Tensor, spread: float = 2.0) -> PcaColors:
-    """The axes along which features [..., D] vary most; colours reach from percentile `spread` to 100 - it.
+    """The axes along which features [..., D] vary most; colors reach from percentile `spread` to 100 - it.
 
     Deterministic: the largest number of every axis is made positive. ValueError when D < 3 or for NaN.
     """
@@ -57,9 +57,9 @@ def fit_pca(features: torch.Tensor, spread: float = 2.0) -> PcaColors:
 
 
 def pca_rgb(features: torch.Tensor, fit: PcaColors | None = None) -> torch.Tensor:
-    """Features [..., D] as colours [..., 3] in 0..1 by three principal axes.
+    """Features [..., D] as colors [..., 3] in 0..1 by three principal axes.
 
-    fit: a `fit_pca` of other images, to colour several in the same way; without it, the axes of these features.
+    fit: a `fit_pca` of other images, to color several in the same way; without it, the axes of these features.
     """
     fit = fit or fit_pca(features)
     along = (features.double() - fit.mean) @ fit.axes  # [..., 3]

@@ -2,14 +2,14 @@
 
 Every pixel talks to every other one: "we look alike and stand close, so we should have the same class". How much
 i listens to j is a Gaussian kernel k(i, j) of the difference of their positions (smoothness), plus one of the
-difference of their positions and colours (appearance). Mean field inference repeats
+difference of their positions and colors (appearance). Mean field inference repeats
 
     q_i  <-  softmax( log p_i  +  sum over kernels of  compatibility * sum over j of  k(i, j) q_j )      (Potts model)
 
 The sum over j is a filter. With N pixels it would cost N * N; here it costs about N:
 
 * smoothness: a separable Gaussian, cut off at five sigmas;
-* appearance: pixels are points in five dimensions (2 of position, 3 of colour). They hand their q to the corners of
+* appearance: pixels are points in five dimensions (2 of position, 3 of color). They hand their q to the corners of
   the simplex around them in the permutohedral lattice (Adams, Baek & Davis 2010), the corners mix with their
   neighbors in each of the six directions of the lattice, and the pixels read the result from the same corners.
 

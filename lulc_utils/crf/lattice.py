@@ -53,7 +53,7 @@ def simplices(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor
     """Corners [V, d + 1] (int64 codes) and barycentric weights [V, d + 1] of the simplex around each point.
 
     A lattice point has d + 1 whole coordinates that sum to 0 and leave one remainder modulo d + 1; its first d are
-    packed into one code. steps [d + 1]: what to add to a code to get to the neighbour in each direction.
+    packed into one code. steps [d + 1]: what to add to a code to get to the neighbor in each direction.
     """
     d, n = x.shape
     raised = _raised(x)  # [d + 1, V]
@@ -118,7 +118,7 @@ def _with_bridges(used: torch.Tensor, steps: torch.Tensor) -> torch.Tensor:
     """Lattice points that touch a pixel's simplex, and empty ones between two of them (sorted codes).
 
     In five dimensions most of the lattice is empty, and the blur does not cross gaps: without the bridges pixels
-    of a rare colour lose most of their neighbors.
+    of a rare color lose most of their neighbors.
     """
     around = torch.cat([used + step for step in (*steps, *-steps)])
     around, count = around.unique(return_counts=True)

@@ -29,7 +29,7 @@ def dense_crf(
     image          [bands, H, W], uint8 or floats in 0..255
     probabilities  [K, H, W], sum 1 over K: a softmax, not its logarithm
     smooth         (sigma in pixels, compatibility) of the smoothness kernel; compatibility 0 leaves it out
-    appearance     (sigma in pixels, sigma in grey levels, compatibility) of the appearance kernel
+    appearance     (sigma in pixels, sigma in gray levels, compatibility) of the appearance kernel
     valid          [H, W] bool, False where nothing was measured: such pixels neither send nor receive messages
                    and keep their probabilities, which may be NaN there, as may the image
 
@@ -128,5 +128,5 @@ def _checked(
     if image.is_floating_point() and appearance[1] >= 1 and appearance[2]:
         bright = seen[seen > 0]  # its median, as a few pixels may lie above 1 in an image that is scaled to 0..1
         if bright.numel() and bright.median() <= 1:
-            raise ValueError("The image lies in 0..1, but colours are measured in 0..255; multiply it by 255.")
+            raise ValueError("The image lies in 0..1, but colors are measured in 0..255; multiply it by 255.")
     return valid

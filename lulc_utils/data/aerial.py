@@ -26,7 +26,7 @@ UC_MERCED_METERS = 0.3  # per pixel, as its authors say; the files do not know i
 CITIES_TO_FIT = ("chico", "claremont", "riverside")
 CITIES_TO_SCORE = ("eureka", "bishop", "long_beach")
 VEGETATION = 0.2  # lowest NDVI of vegetation
-DEGREE = 40_075_017 / 360  # metres per degree at the equator, of which web-Mercator makes its tiles
+DEGREE = 40_075_017 / 360  # meters per degree at the equator, of which web-Mercator makes its tiles
 HOT = "ramp-data/TRAIN/HOTOSM/2"
 BUILDINGS = {  # place -> folder of its images, folder of its masks, name of a mask
     "Kampala": (f"{HOT}/chips", f"{HOT}/binarymasks", "{}.mask.tif"),
@@ -38,7 +38,7 @@ def uc_merced(numbers: Iterable[int] = range(70, 86), *, progress: bool = True) 
     """UC Merced Land Use: a photograph of each of UC_MERCED_KINDS per number, 21 in a row, fetched if needed.
 
     numbers  70 to 85, which are for scoring. Of the hundred of a kind 0 to 69 may be used for training without labels
-             (they are not here) and 86 to 99 are nobody's. Neighbours can come from one photograph: leave a gap
+             (they are not here) and 86 to 99 are nobody's. Neighbors can come from one photograph: leave a gap
 
     Pixels are (3, 256, 256) uint8, a few scenes are some pixels smaller, 0.3 m (UC_MERCED_METERS); there is no place,
     no date and no label of a pixel. **`group` is the kind of the scene**, which a model has to answer; do not split by
@@ -108,12 +108,12 @@ def naip_scene(path: Path) -> Scene:
 def buildings(place: str, *, progress: bool = True) -> list[Scene]:
     """Image tiles of dense, self-built housing with masks of the buildings, fetched if needed.
 
-    place  "Kampala" (118 tiles, 23 % building) or "Nairobi" (100, 29 %; some masks are shifted by a metre or so)
+    place  "Kampala" (118 tiles, 23 % building) or "Nairobi" (100, 29 %; some masks are shifted by a meter or so)
 
     Pixels are (3, 256, 256) uint8, labels index BUILDING_CLASSES. Web-Mercator tiles of zoom 19 (0.3 m), 20 (0.15 m)
     and 21 (0.075 m); `ground_resolution` says which. Levels overlap on the ground and `group` is the place: fit on one,
     score on the other. No backbone may be trained on either. OpenAerialMap, masks from OpenStreetMap (ODbL); the host
-    does not state the imagery's licence. ValueError for another place, DataUnavailable when files are missing.
+    does not state the imagery's license. ValueError for another place, DataUnavailable when files are missing.
     """
     if place not in BUILDINGS:
         raise ValueError(f"There are buildings of {' and '.join(BUILDINGS)}, not of '{place}'.")
@@ -142,7 +142,7 @@ def building_scene(image: Path, mask: Path, place: str) -> Scene:
 
 
 def ground_resolution(scene: Scene) -> float:
-    """Metres on the ground that a pixel is wide. ValueError when the scene has no place on Earth."""
+    """Meters on the ground that a pixel is wide. ValueError when the scene has no place on Earth."""
     _, south, _, north = scene.bounds_latlon()
     width = abs(scene.transform.a)
     if scene.crs.is_projected:

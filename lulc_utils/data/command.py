@@ -18,9 +18,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "the network. Exit status: 0 success, 1 data missing or wrong, 2 wrong usage."
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    show = commands.add_parser("list", help="all datasets with size, licence and how much is cached")
+    show = commands.add_parser("list", help="all datasets with size, license and how much is cached")
     show.set_defaults(call=print_list)
-    info = commands.add_parser("info", help="what a dataset is, its licence and how to cite it")
+    info = commands.add_parser("info", help="what a dataset is, its license and how to cite it")
     info.add_argument("name", metavar="NAME")
     info.set_defaults(call=print_info)
     get = commands.add_parser("fetch", help="download what is still missing")
@@ -43,11 +43,11 @@ def run(options: argparse.Namespace) -> int | None:
 
 def print_list(options: argparse.Namespace) -> None:
     """One line for each dataset."""
-    print(f"{'name':<13}{'files':>6}{'MB':>7}{'cached':>10}  licence")
+    print(f"{'name':<13}{'files':>6}{'MB':>7}{'cached':>10}  license")
     for name in names():
         entry, files = about(name), registry(name)
         cached = f"{len(files) - len(missing(name))}/{len(files)}"
-        print(f"{name:<13}{len(files):>6}{entry['bytes'] / 1e6:>7.1f}{cached:>10}  {entry['licence_short']}")
+        print(f"{name:<13}{len(files):>6}{entry['bytes'] / 1e6:>7.1f}{cached:>10}  {entry['license_short']}")
 
 
 def print_info(options: argparse.Namespace) -> None:
@@ -55,7 +55,7 @@ def print_info(options: argparse.Namespace) -> None:
     name = options.name
     entry, count = about(name), len(registry(name))
     facts = {
-        "licence": entry["licence"],
+        "license": entry["license"],
         "cite": entry["citation"],
         "see": entry["homepage"],
         "files from": f"{entry['repository']} at {entry['commit'][:12]}",

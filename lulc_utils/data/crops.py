@@ -18,7 +18,7 @@ CROP_COORDINATES = {  # regions whose rows have a place
     "northern": WHERE.format("northern", "northern_", "20210803"),
     "western": WHERE.format("western", "western_", "20210609"),
 }
-BLOCK = 100_000  # metres
+BLOCK = 100_000  # meters
 
 
 class Fields(NamedTuple):
@@ -26,7 +26,7 @@ class Fields(NamedTuple):
 
     x                [N, 33] float32, as `names` says; _S1 and _S2 are the halves of 2019, reflectance is a share
     y                [N] index into classes
-    easting          [N] metres in EPSG:6933, NaN = unknown
+    easting          [N] meters in EPSG:6933, NaN = unknown
     northing         [N] the same
     group            [N] str: what a split keeps together, a block of 100 km or, without places, the region
     """

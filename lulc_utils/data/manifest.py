@@ -48,7 +48,7 @@ def used() -> list[str]:
 
 
 def about(name: str) -> dict:
-    """What the manifest says about a dataset: title, about, files, bytes, licence, citation, ...
+    """What the manifest says about a dataset: title, about, files, bytes, license, citation, ...
 
     ValueError names the known datasets when there is no such one.
     """

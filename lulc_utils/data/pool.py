@@ -1,7 +1,7 @@
 """The pool that the embedded backbone was trained on: public photographs from above, without labels.
 
 `data_manifest/pool.csv` lists every file with its size and SHA-256. They are fetched, checked and stored as JPEG, in a
-folder for each source with a table `images.csv`: which place a file shows, meters per pixel, licence. What chapters
+folder for each source with a table `images.csv`: which place a file shows, meters per pixel, license. What chapters
 score on is not in it: numbers from 70 of UC Merced, the other cities of NAIP, all other places of the drone chips.
 """
 
@@ -28,10 +28,10 @@ AT_ONCE = 64  # originals that are on the disk at the same time
 
 
 class Source(NamedTuple):
-    """Where images come from (owner/repository/commit/folder/), under which licence, and meters per pixel."""
+    """Where images come from (owner/repository/commit/folder/), under which license, and meters per pixel."""
 
     folder: str
-    licence: str
+    license: str
     meters: float | None  # None: web-Mercator tiles, which carry it in their names
 
 
@@ -121,7 +121,7 @@ def _add(files: list[File], folder: Path, workers: int) -> None:
 def _write_table(source: str, files: list[File], folder: Path) -> None:
     with complete_or_absent(folder / "images.csv") as part, part.open("w", encoding="utf-8", newline="") as lines:
         table = csv.writer(lines)
-        table.writerow(["file", "place", "meters", "licence"])
+        table.writerow(["file", "place", "meters", "license"])
         for target in (_target(folder, file) for file in files):
             stem = target.stem
-            table.writerow([target.name, place_of(source, stem), meters_of(source, stem), SOURCES[source].licence])
+            table.writerow([target.name, place_of(source, stem), meters_of(source, stem), SOURCES[source].license])

@@ -40,7 +40,7 @@ def rgb_of(scene: Scene, crop: int) -> torch.Tensor:
             f"'{scene.name}' is not an RGB image: it has {len(scene.bands)} bands; keep red, green and blue."
         )
     if pixels.dtype != np.uint8:
-        raise ValueError(f"'{scene.name}' holds {pixels.dtype} numbers; convert it to 8 bits per colour (uint8).")
+        raise ValueError(f"'{scene.name}' holds {pixels.dtype} numbers; convert it to 8 bits per color (uint8).")
     if min(pixels.shape[1:]) < crop:
         raise ValueError(
             f"'{scene.name}' is {scene.height} x {scene.width} pixels, too small for crops of {crop}; "

@@ -85,7 +85,7 @@ def cross_view_loss(
 
 
 def update_center(center: torch.Tensor, teacher_logits: torch.Tensor, momentum: float = 0.9) -> torch.Tensor:
-    """The new centre `c <- m c + (1 - m) mean(teacher logits)`, [K] or [1, K]; call it AFTER the loss.
+    """The new center `c <- m c + (1 - m) mean(teacher logits)`, [K] or [1, K]; call it AFTER the loss.
 
     teacher_logits [..., K]. In a distributed run the mean is over all processes, each with as many logits.
     """
@@ -110,7 +110,7 @@ def collapse_warning(sample_entropy: float, mean_entropy: float, prototypes: int
     if mean_entropy < 0.1 * top:
         return (
             f"Collapse to one point: nearly all images get the same prototype (entropy of the mean "
-            f"{mean_entropy:.2f} of {top:.2f}); use centring (center_momentum 0.9) or a higher teacher temperature."
+            f"{mean_entropy:.2f} of {top:.2f}); use centering (center_momentum 0.9) or a higher teacher temperature."
         )
     if sample_entropy > 0.95 * top:
         return (

@@ -50,7 +50,7 @@ class Network(nn.Module):
     def forward(self, view: View, masked: bool = False) -> tuple[torch.Tensor, torch.Tensor]:
         """Logits of the CLS token [B, K] and of the patches [B, n, K]."""
         vit = self.vit
-        x = vit.patch_embed(_standardised(view.pixels))  # [B, h, w, D]
+        x = vit.patch_embed(_standardized(view.pixels))  # [B, h, w, D]
         if masked:
             x = torch.where(view.masked.unsqueeze(-1), self.mask_token.to(x.dtype), x)
         grid = resample_abs_pos_embed(vit.pos_embed, (view.grid, view.grid), num_prefix_tokens=1)[0]  # [1 + G G, D]
@@ -90,10 +90,10 @@ def start_networks(
 
 @torch.no_grad()
 def update_teacher(teacher: nn.Module, student: nn.Module, momentum: float) -> None:
-    """Move every teacher weight towards the student's, in place: `theta_t <- l theta_t + (1 - l) theta_s`."""
+    """Move every teacher weight toward the student's, in place: `theta_t <- l theta_t + (1 - l) theta_s`."""
     torch._foreach_lerp_(list(teacher.parameters()), list(student.parameters()), 1 - momentum)
 
 
-def _standardised(pixels: torch.Tensor) -> torch.Tensor:
+def _standardized(pixels: torch.Tensor) -> torch.Tensor:
     mean, std = (torch.tensor(v, device=pixels.device).view(3, 1, 1) for v in bb.IMAGENET)
     return (pixels - mean) / std

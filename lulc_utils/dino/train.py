@@ -160,7 +160,7 @@ def descend(n: Networks, loss: torch.Tensor, now: dict[str, float], s: Settings)
 
 
 def update_centers(centers: torch.Tensor, target: Answers, s: Settings) -> None:
-    """Move the centers [2, K] towards the mean of the teacher's answers, in place."""
+    """Move the centers [2, K] toward the mean of the teacher's answers, in place."""
     if s.center_momentum is not None:
         for center, logits in zip(centers, target, strict=True):
             center.copy_(update_center(center, logits, s.center_momentum))

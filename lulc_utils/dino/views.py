@@ -14,8 +14,8 @@ from torch.nn import functional as F
 from lulc_utils.dino.images import Images, on_device
 
 # How much colors vary between views: as sensors and weather do, or as the recipes for natural photographs have it.
-MILD = {"brightness": 0.3, "contrast": 0.25, "saturation": 0.25, "channel": 0.1, "blur": 0.3, "grey": 0.0}
-STRONG = {"brightness": 0.4, "contrast": 0.4, "saturation": 0.4, "channel": 0.2, "blur": 0.5, "grey": 0.2}
+MILD = {"brightness": 0.3, "contrast": 0.25, "saturation": 0.25, "channel": 0.1, "blur": 0.3, "gray": 0.0}
+STRONG = {"brightness": 0.4, "contrast": 0.4, "saturation": 0.4, "channel": 0.2, "blur": 0.5, "gray": 0.2}
 JITTERS = {"mild": MILD, "strong": STRONG}
 
 
@@ -218,8 +218,8 @@ def _jittered(x: torch.Tensor, u: torch.Tensor, jitter: dict[str, float]) -> tor
     x = x * (1 + jitter["brightness"] * factor[:, :1])
     mean = x.mean((1, 2, 3), keepdim=True)
     x = (x - mean) * (1 + jitter["contrast"] * factor[:, 1:2]) + mean
-    grey = x.mean(1, keepdim=True)
-    strength = (1 + jitter["saturation"] * factor[:, 2:3]) * (u[:, 3, None, None, None] >= jitter["grey"])
-    x = ((x - grey) * strength + grey) * (1 + jitter["channel"] * factor[:, 4:7])
+    gray = x.mean(1, keepdim=True)
+    strength = (1 + jitter["saturation"] * factor[:, 2:3]) * (u[:, 3, None, None, None] >= jitter["gray"])
+    x = ((x - gray) * strength + gray) * (1 + jitter["channel"] * factor[:, 4:7])
     soft = F.avg_pool2d(F.pad(x, (1, 1, 1, 1), mode="replicate"), 3, 1)
     return torch.where(u[:, 7, None, None, None] < jitter["blur"], soft, x).clamp(0, 1)

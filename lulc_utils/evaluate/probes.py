@@ -1,4 +1,4 @@
-"""What frozen features know: a linear probe and k-nearest neighbours."""
+"""What frozen features know: a linear probe and k-nearest neighbors."""
 
 from __future__ import annotations
 

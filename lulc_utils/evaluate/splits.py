@@ -1,4 +1,4 @@
-"""Honest splits into training and test data: whole groups or blocks, never neighbouring pixels."""
+"""Honest splits into training and test data: whole groups or blocks, never neighboring pixels."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def leave_groups_out(groups: Sequence[str], test: str | Sequence[str]) -> tuple[
 def split_blocks(height: int, width: int, block: int, test_share: float = 0.3, seed: int = 0) -> np.ndarray:
     """[height, width] bool, True = test: whole blocks of block x block pixels, drawn at random.
 
-    For one image without groups. Neighbours still meet along block edges: larger blocks are more honest.
+    For one image without groups. Neighbors still meet along block edges: larger blocks are more honest.
     ValueError when the image holds a single block.
     """
     rows, cols = -(-height // block), -(-width // block)

@@ -128,7 +128,7 @@ def shared_facts(scenes: Sequence[Scene]) -> dict:
     middles = (boxes[:, :2] + boxes[:, 2:]) / 2
     if np.ptp(middles, axis=0).max() < 1:
         facts["lonlat"] = tuple(map(float, middles.mean(0)))
-    sides = [ground.pixel_metres(scene.crs, scene.transform, scene.pixels.shape[1:]) for scene in scenes]
+    sides = [ground.pixel_meters(scene.crs, scene.transform, scene.pixels.shape[1:]) for scene in scenes]
     return facts | {"meters": float(np.mean(sides))}
 
 
@@ -148,5 +148,5 @@ def _starts(n: int, size: int) -> list[int]:
 
 
 def _tent(n: int) -> torch.Tensor:
-    """Weights that rise towards the middle of a window, [n]."""
+    """Weights that rise toward the middle of a window, [n]."""
     return 1 + torch.minimum(torch.arange(n), torch.arange(n).flip(0)).float()

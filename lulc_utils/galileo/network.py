@@ -80,7 +80,7 @@ class Encoder(nn.Module):
         location    [B, 3] on the unit sphere; None: not known, and there is no such token; counted in the mean
         groups      those that were measured; bands of others are never read
         patch_size  pixels along a side; H and W are multiples of it
-        resolution  metres per pixel
+        resolution  meters per pixel
 
         ValueError when sides, dates or groups do not fit.
         """

@@ -52,7 +52,7 @@ function whereIs(patch, cols) {
   return `The marked patch is in row ${Math.floor(patch / cols) + 1}, column ${patch % cols + 1}.`;
 }
 
-/** Draw clicks on a canvas: squares in the colours of their classes, with the number of the class on white. */
+/** Draw clicks on a canvas: squares in the colors of their classes, with the number of the class on white. */
 function drawClicks(canvas, rows, cols, clicks, classes) {
   const context = canvas.getContext("2d"), size = Math.max(canvas.width, canvas.height) / 18;
   context.font = `bold ${0.8 * size}px sans-serif`;
@@ -69,7 +69,7 @@ function drawClicks(canvas, rows, cols, clicks, classes) {
   }
 }
 
-/** Fill every patch of a canvas with the colour that `colorOf(i)` gives; nothing where it gives none. */
+/** Fill every patch of a canvas with the color that `colorOf(i)` gives; nothing where it gives none. */
 function fillPatches(canvas, rows, cols, colorOf) {
   const context = canvas.getContext("2d");
   eachPatch(canvas, rows, cols, (x, y, w, h, i) => {

@@ -53,8 +53,8 @@ function load(address, ready) {
   image.src = address;
 }
 
-/** A picture without its colours, as large as a canvas. */
-function greyOf(image, { width, height }) {
+/** A picture without its colors, as large as a canvas. */
+function grayOf(image, { width, height }) {
   const copy = element("canvas", { width, height }), context = copy.getContext("2d");
   context.drawImage(image, 0, 0, width, height);
   const pixels = context.getImageData(0, 0, width, height), p = pixels.data;

@@ -84,7 +84,7 @@ def photo(rgb: np.ndarray, longest: int = SIDE) -> str:
 
 
 def drawing(rgb: np.ndarray, longest: int = SIDE) -> str:
-    """A picture with few colours (rows, cols, 3) uint8 as a PNG data address, reduced without mixing colours."""
+    """A picture with few colors (rows, cols, 3) uint8 as a PNG data address, reduced without mixing colors."""
     few = _reduced(Image.fromarray(rgb), longest, Image.Resampling.NEAREST)
     return _encoded(few.quantize(64), "png", optimize=True)
 
@@ -139,7 +139,7 @@ def framed(rgb: np.ndarray, patch: tuple[int, int], side: int) -> np.ndarray:
     return picture
 
 
-def over_grey(rgb: np.ndarray, colors: np.ndarray, side: int) -> np.ndarray:
-    """Colours [h, w, 3] uint8 of the patches over a grey picture (rows, cols, 3) uint8, as in `plot.heat`."""
+def over_gray(rgb: np.ndarray, colors: np.ndarray, side: int) -> np.ndarray:
+    """Colors [h, w, 3] uint8 of the patches over a gray picture (rows, cols, 3) uint8, as in `plot.heat`."""
     large = colors.repeat(side, 0).repeat(side, 1)
     return (0.25 * rgb.mean(-1, keepdims=True) + 0.75 * large).round().astype(np.uint8)

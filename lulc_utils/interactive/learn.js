@@ -1,4 +1,4 @@
-// Learning from patch features in the page: principal colours, groups, and maps from a few clicks.
+// Learning from patch features in the page: principal colors, groups, and maps from a few clicks.
 // Features are n rows of d numbers in one typed array.
 
 /** The features with every row of length one. */

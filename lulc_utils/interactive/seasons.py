@@ -18,7 +18,7 @@ from lulc_utils.simulate.satellite.spectra import WAVELENGTHS
 
 DAYS = tuple(range(1, 367, 15))
 LATITUDES = (-60, -54, -48, -42, -36, 36, 42, 48, 54, 60)
-LINES = {  # colour ("currentColor": that of the text) and dashes; contrast is at least 3:1 on white and on black
+LINES = {  # color ("currentColor": that of the text) and dashes; contrast is at least 3:1 on white and on black
     "trees": (COLORS[1], "2 3"), "grass": (COLORS[2], "8 3 2 3"), "winter crop": ("#b5608f", ""),
     "summer crop": ("#b87a00", "8 4"), "bare": ("currentColor", "12 3 2 3 2 3"), "water": (COLORS[0], "1 5"),
 }  # fmt: skip
@@ -76,7 +76,7 @@ def season_table(
     """Means over the pixels of a class, [latitudes, days, classes of LINES, 11]: ten reflectances and the NDVI.
 
     The same grounds (seeds 0, 1, ...) are seen at every latitude, at the middle longitude of the region, without haze.
-    Only pixels whose eight neighbours have the same class count, so that no borders are included.
+    Only pixels whose eight neighbors have the same class count, so that no borders are included.
     """
     names = [c.name for c in SATELLITE_CLASSES]
     longitude = sum(REGIONS[region].longitudes) / 2

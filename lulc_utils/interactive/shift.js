@@ -15,22 +15,22 @@ function shift(live, data) {
       buttons.append(button);
     }
     row.append(element("div", { class: "lulc-part" }, element("p", {}, part.name), canvas, share, buttons));
-    const view = { part, number, values, canvas, share, grey: null };
-    load(part.picture, (image) => { view.grey = greyOf(image, canvas); update(); });
+    const view = { part, number, values, canvas, share, gray: null };
+    load(part.picture, (image) => { view.gray = grayOf(image, canvas); update(); });
     return view;
   });
 
-  function paint({ part, number, values, canvas, grey }) {
+  function paint({ part, number, values, canvas, gray }) {
     const context = canvas.getContext("2d");
     context.globalAlpha = 1;
-    context.drawImage(grey, 0, 0);
+    context.drawImage(gray, 0, 0);
     eachPatch(canvas, part.rows, part.cols, (x, y, w, h, i) => {
       const attracted = values[i] > b.value();
       context.globalAlpha = attracted ? 0.55 : 0.75;
       context.fillStyle = attracted ? "#fde725" : "#440154";
       context.fillRect(x, y, w, h);
       if (attracted) return;
-      context.globalAlpha = 0.5;  // a stroke, so that the two kinds differ by more than colour
+      context.globalAlpha = 0.5;  // a stroke, so that the two kinds differ by more than color
       context.strokeStyle = "#fff";
       context.lineWidth = 1;
       context.beginPath();
@@ -52,7 +52,7 @@ function shift(live, data) {
     const shares = views.map((view) => {
       const count = view.values.filter((value) => value > b.value()).length;
       view.share.textContent = `attracted: ${(100 * count / view.values.length).toFixed(1)} %${ofClass(view, count)}`;
-      if (view.grey) paint(view);
+      if (view.gray) paint(view);
       return `${(100 * count / view.values.length).toFixed(1)} % of ${view.part.name}`;
     });
     text.textContent = `At b = ${b.value().toFixed(2)} the marked patch attracts ${shares.join(", ")}; it repels the rest.`;

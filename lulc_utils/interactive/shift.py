@@ -14,7 +14,7 @@ from lulc_utils.interactive.figure import (
     grid_of,
     image,
     numbers,
-    over_grey,
+    over_gray,
     photo,
 )
 from lulc_utils.literal import as_html
@@ -34,7 +34,7 @@ def shift_slider(
     shifts: dict[str, tuple[float, ...]] | None = None,
     start: float = 0.2,
 ) -> Interactive:
-    """Centred correspondences F of one patch, coloured by whether they exceed the shift b that a slider sets.
+    """Centered correspondences F of one patch, colored by whether they exceed the shift b that a slider sets.
 
     scenes    {name: scene}; the marked patch lies in the first. Labels, if any, are used only to say how many of the
               attracted patches have the class of the marked one
@@ -45,7 +45,7 @@ def shift_slider(
     start     the shift to begin with
 
     Where F - b > 0 STEGO pulls the codes of the two patches together (they attract), elsewhere it pushes them apart.
-    F is the cosine of the two features after spatial centring (`stego.centered`) over all pairs of patches of the two
+    F is the cosine of the two features after spatial centering (`stego.centered`) over all pairs of patches of the two
     images; it is stored as float32, so the shares are exact. ValueError for features that do not fit their scenes.
     """
     if not scenes or len(scenes) != len(features):
@@ -94,7 +94,7 @@ def _alike(scenes: list[Scene], grids: list[np.ndarray], at: int) -> tuple[str, 
 
 
 def centered_correspondence(first: np.ndarray, second: np.ndarray, at: int) -> np.ndarray:
-    """F of patch number `at` of [h, w, D] with every patch of [h', w', D], after centring: [h', w'] float32."""
+    """F of patch number `at` of [h, w, D] with every patch of [h', w', D], after centering: [h', w'] float32."""
     a, b = (torch.from_numpy(x.astype(np.float32)).flatten(0, 1)[None] for x in (first, second))
     return centered(correspondence(a, b))[0, at].view(second.shape[:2]).numpy()
 
@@ -103,7 +103,7 @@ def _static(name: str, scene: Scene, values: np.ndarray, patch: tuple[int, int] 
     attracted = values > shift
     colors = np.where(attracted[..., None], ATTRACT, REPEL)
     side = scene.height // len(values)
-    picture = over_grey(rgb(scene), colors, side)
+    picture = over_gray(rgb(scene), colors, side)
     picture = framed(picture, patch, side) if patch else picture
     share = f"{100 * attracted.mean():.0f} %"
     kind = "simulated scene" if scene.simulated else "scene"

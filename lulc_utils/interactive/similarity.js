@@ -6,7 +6,7 @@ function similarity(live, data) {
   const rgb = VIRIDIS.map((c) => [1, 3, 5].map((i) => parseInt(c.slice(i, i + 2), 16)));
   const labels = data.labels && numbers(data.labels, Uint8Array);
   const kinds = data.kinds.map(unpack);
-  const images = Array(scenes).fill(null), greys = Array(scenes).fill(null);
+  const images = Array(scenes).fill(null), grays = Array(scenes).fill(null);
   let chosen = data.start;
 
   /** Packed features as vectors of length one. */
@@ -67,7 +67,7 @@ function similarity(live, data) {
     low.textContent = lowest.toFixed(2);
     text.textContent = words(values, order, kind.name);
     note.textContent = `Each patch is packed into ${kind.dim} numbers; no cosine is off by more than ${kind.error.toFixed(3)}.`;
-    answers.forEach((canvas, s) => { if (greys[s]) paint(canvas, s, values, lowest, near); });
+    answers.forEach((canvas, s) => { if (grays[s]) paint(canvas, s, values, lowest, near); });
     if (!images[0]) return;
     picture.getContext("2d").drawImage(images[0], 0, 0, picture.width, picture.height);
     for (const canvas of [picture, answers[0]]) frame(canvas, rows, cols, chosen);
@@ -77,7 +77,7 @@ function similarity(live, data) {
   function paint(canvas, s, values, lowest, near) {
     const context = canvas.getContext("2d");
     context.globalAlpha = 1;
-    context.drawImage(greys[s], 0, 0);
+    context.drawImage(grays[s], 0, 0);
     context.globalAlpha = 0.75;
     eachPatch(canvas, rows, cols, (x, y, w, h, p) => {
       context.fillStyle = color((values[s * count + p] - lowest) / Math.max(1 - lowest, 1e-9));
@@ -113,7 +113,7 @@ function similarity(live, data) {
   live.append(row, element("div", { class: "lulc-bar" }, low, bar, element("span", {}, "1 (cosine similarity)")), text, note);
   data.pictures.forEach((address, s) => load(address, (loaded) => {
     images[s] = loaded;
-    greys[s] = greyOf(loaded, answers[s]);
+    grays[s] = grayOf(loaded, answers[s]);
     update();
   }));
   update();

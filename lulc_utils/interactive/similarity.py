@@ -17,7 +17,7 @@ from lulc_utils.interactive.figure import (
     grid_of,
     image,
     numbers,
-    over_grey,
+    over_gray,
     photo,
 )
 from lulc_utils.plot import rgb
@@ -47,7 +47,7 @@ def similarity_explorer(
     To fit the page, each feature is scaled to length one, turned into its first 16 to 192 principal axes about the
     origin (which leaves cosines unchanged) and rounded to 8 bits. It uses the fewest axes for which no cosine is
     off by more than TOLERANCE. On four simulated crops of 28 x 28 patches, features of the embedded backbone need 24
-    axes, and packed cosines differ from exact ones by 0.002 on average and 0.012 at most; raw colour keeps all its six
+    axes, and packed cosines differ from exact ones by 0.002 on average and 0.012 at most; raw color keeps all its six
     numbers (0.0001, 0.002), a random ViT needs 32 to 96 (0.003, 0.016). The figure states the error of its own scene.
 
     ValueError for features that do not fit the scene, are not finite, or have length zero, and when 192 axes are not
@@ -127,7 +127,7 @@ def _static(scenes: Sequence[Scene], grids: np.ndarray, name: str, patch: tuple[
     similar = unit @ unit[0][patch]  # [S, rows, columns]
     low = similar.min()
     colors = matplotlib.colormaps["viridis"]((similar - low) / max(1 - low, 1e-9))[..., :3] * 255
-    heat = [over_grey(rgb(s), c, side) for s, c in zip(scenes, colors, strict=True)]
+    heat = [over_gray(rgb(s), c, side) for s, c in zip(scenes, colors, strict=True)]
     kind = "simulated scene" if scene.simulated else "scene"
     where = f"the patch in row {patch[0]}, column {patch[1]}"
     shown = f"to {where}, by {name}: from {low:.2f} (dark) to 1 (bright)."

@@ -1,8 +1,8 @@
 /** A reader's own picture, described by the backbone in this page. data: see try_it.py. */
 function try_it(live, data) {
   const { classes, colors, patch, longest } = data, net = network(data.weights, data.worker);
-  const VIEWS = ["features as colours", "similarity to a patch", "groups (k-means)", "a map from your clicks"];
-  let picture = null, grey = null, kinds = null, clicks = [], marked = 0, groups = null, run = 0;
+  const VIEWS = ["features as colors", "similarity to a patch", "groups (k-means)", "a map from your clicks"];
+  let picture = null, gray = null, kinds = null, clicks = [], marked = 0, groups = null, run = 0;
 
   // ---------------------------------------------------------------------------------- choosing a picture
   const samples = element("div", { class: "lulc-samples" }, ...data.samples.map(({ name, alt, picture: address }) => {
@@ -64,7 +64,7 @@ function try_it(live, data) {
     marked = (found.rows >> 1) * found.cols + (found.cols >> 1);
     const { width, height } = canvasOf(canvas.width, canvas.height);
     for (const one of [left, right]) Object.assign(one, { width, height });
-    grey = greyOf(canvas, right);
+    gray = grayOf(canvas, right);
     bar.hidden = true;
     work.hidden = false;
     update();
@@ -72,7 +72,7 @@ function try_it(live, data) {
 
   // ------------------------------------------------------------------------------------- what it shows
   const view = choice("Show", VIEWS, update);
-  const kind = choice("Described by", ["the embedded backbone", "raw colour"], () => { groups = null; update(); });
+  const kind = choice("Described by", ["the embedded backbone", "raw color"], () => { groups = null; update(); });
   const many = slider("Groups", { min: 2, max: colors.length, step: 1, value: data.groups }, String, () => { groups = null; update(); });
   const brush = palette("Class of your next click", classes);
   const learner = choice("Map by", ["ridge regression", "the most similar click"], update);
@@ -101,7 +101,7 @@ function try_it(live, data) {
     clicking.hidden = view.value() !== 3;
     left.getContext("2d").drawImage(picture, 0, 0, left.width, left.height);
     context.globalAlpha = 1;
-    context.drawImage(grey, 0, 0);
+    context.drawImage(gray, 0, 0);
     legend.replaceChildren();
     text.textContent = painters[view.value()](features, context);
     context.globalAlpha = 1;
@@ -125,7 +125,7 @@ function try_it(live, data) {
   function asColors({ values, rows, cols, d }) {
     const rgb = principalColors(values, rows * cols, d);
     paint({ rows, cols }, (i) => `rgb(${rgb[3 * i]} ${rgb[3 * i + 1]} ${rgb[3 * i + 2]})`);
-    return "Patches with similar features have similar colours: the three directions in which the features differ most are red, green and blue.";
+    return "Patches with similar features have similar colors: the three directions in which the features differ most are red, green and blue.";
   }
 
   function asSimilarity({ values, rows, cols, d }, context) {

@@ -17,7 +17,7 @@ from lulc_utils.scene import Scene
 
 LONGEST = 512  # pixels of a picture that are read, on its longer side
 GROUPS = 5  # to begin with
-GROUP_COLORS = tuple(  # neighbours far apart, for groups have no meaning that a color could show
+GROUP_COLORS = tuple(  # neighbors far apart, for groups have no meaning that a color could show
     PALETTE[surface]
     for surface in ("water", "built", "grass", "crops", "industry", "trees", "wetland", "bare", "roads", "mangroves")
 )
@@ -31,7 +31,7 @@ def try_it(samples: Mapping[str, Scene], backbone: Backbone, *, weights: str, ca
     weights   address of the script that `packed_backbone` wrote, from the page that shows the figure
     caption   what it shows, and something to try
 
-    The page shows principal components as colours, similarity to a patch, groups and a map from clicks, and offers each
+    The page shows principal components as colors, similarity to a patch, groups and a map from clicks, and offers each
     as a download. The network runs in workers; nothing leaves the page.
     """
     data = {
@@ -52,7 +52,7 @@ def _described(scene: Scene) -> str:
 
 
 def _static(scene: Scene, backbone: Backbone) -> str:
-    """The first sample, its features as colours, and its groups."""
+    """The first sample, its features as colors, and its groups."""
     features = patch_features(backbone, scene.pixels[None])  # [1, h, w, D]
     groups = cluster.of_patches(cluster.by_cosine(features, GROUPS), features)[0]
     palette = np.array([list(bytes.fromhex(color.lstrip("#"))) for color in GROUP_COLORS], np.uint8)
@@ -60,7 +60,7 @@ def _static(scene: Scene, backbone: Backbone) -> str:
         (photo(rgb(scene)), _described(scene)),
         (
             drawing(_large(pca_rgb(features[0]).mul(255).byte(), backbone)),
-            "Its features as colours: similar patches alike.",
+            "Its features as colors: similar patches alike.",
         ),
         (
             drawing(_large(palette[np.asarray(groups)], backbone)),

@@ -1,8 +1,8 @@
 """From a model to a map: a raster of any size, window by window, into a Cloud-Optimized GeoTIFF.
 
 A *model* is a function: pixels [C, h, w] in, class probabilities [K, h, w] out. The raster is read in windows that
-overlap. Near the edge of a window a model sees less of the surroundings, so there it counts less and its neighbour
-counts more: the weights of two neighbours cross over in a zone `overlap` pixels wide and always sum to 1.
+overlap. Near the edge of a window a model sees less of the surroundings, so there it counts less and its neighbor
+counts more: the weights of two neighbors cross over in a zone `overlap` pixels wide and always sum to 1.
 
 Memory does not grow with the number of rows: one window at a time is in memory, plus the probabilities of the
 `overlap` rows that still wait for the windows below, K * overlap * columns * 4 bytes.

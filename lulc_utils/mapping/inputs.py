@@ -163,11 +163,11 @@ def _real_numbers(file: DatasetReader, source: str, bands: list[int]) -> list[in
 def check_resolution(file: DatasetReader, source: str, warp: Warp, wanted: float | None) -> None:
     """ValueError when the model was trained at another resolution: at 10 m it sees nothing it knows from 0.5 m.
 
-    wanted   metres on the ground; a resolution that is asked for is taken as it is
+    wanted   meters on the ground; a resolution that is asked for is taken as it is
     """
     if warp.resolution is not None or wanted is None or not (file.crs and ground.on_earth(file.crs)):
         return
-    across, down = ground.pixel_metres(file.crs, file.transform, file.shape)
+    across, down = ground.pixel_meters(file.crs, file.transform, file.shape)
     if not 0.8 <= sqrt(across * down) / wanted <= 1.25:
         size = f"{across:.3g}" if abs(across / down - 1) < 0.01 else f"{across:.3g} x {down:.3g}"
         raise ValueError(
@@ -176,18 +176,18 @@ def check_resolution(file: DatasetReader, source: str, warp: Warp, wanted: float
         )
 
 
-def _advice(file: DatasetReader, warp: Warp, metres: float) -> str:
-    """The arguments that warp to pixels of so many metres, in the units of the reference system."""
+def _advice(file: DatasetReader, warp: Warp, meters: float) -> str:
+    """The arguments that warp to pixels of so many meters, in the units of the reference system."""
     target = file.crs if warp.crs is None else _reference_system(warp.crs)
     lon, lat = (float(v) for v in ground.lonlat(file.crs, file.transform, file.height / 2, file.width / 2))
     if target.is_geographic:  # no pixel is a square there
         zone = int((lon + 180) // 6) % 60 + 1
-        return f"crs='EPSG:{(32600 if lat >= 0 else 32700) + zone}', resolution={metres:g}"
+        return f"crs='EPSG:{(32600 if lat >= 0 else 32700) + zone}', resolution={meters:g}"
     (x,), (y,) = transform_points("EPSG:4326", target, [lon], [lat])
-    unit = sqrt(prod(ground.pixel_metres(target, Affine(1, 0, x, 0, -1, y), (0, 0))))
+    unit = sqrt(prod(ground.pixel_meters(target, Affine(1, 0, x, 0, -1, y), (0, 0))))
     name, nominal = target.linear_units_factor
     unit = nominal if abs(unit / nominal - 1) < 0.01 else unit  # the scale of UTM is not worth a word
-    return f"resolution={metres / unit:g}" + ("" if name == "metre" else f" ({name})")
+    return f"resolution={meters / unit:g}" + ("" if name == "metre" else f" ({name})")
 
 
 # ---------------------------------------------------------------------------------------------- what a map notes

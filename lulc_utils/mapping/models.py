@@ -38,7 +38,7 @@ class Model:
     hash        of all weights; "" when there is none, and then a killed run cannot be resumed
     classes     the K classes
     bands       names of the bands it takes, in order; None: whatever the raster has
-    resolution  metres per pixel it was trained at; None: any
+    resolution  meters per pixel it was trained at; None: any
     """
 
     predict: Callable[[np.ndarray], np.ndarray | torch.Tensor] = field(repr=False)
@@ -54,13 +54,13 @@ class Model:
 
 
 def checked_classes(classes: Sequence[LandCover] | None) -> tuple[LandCover, ...]:
-    """The classes as a tuple; ValueError when there are none or too many, or a colour cannot be drawn."""
+    """The classes as a tuple; ValueError when there are none or too many, or a color cannot be drawn."""
     if not classes or len(classes) > UNLABELLED:
-        raise ValueError(f"A map needs 1 to {UNLABELLED} classes (name and colour); pass classes=... in model order.")
+        raise ValueError(f"A map needs 1 to {UNLABELLED} classes (name and color); pass classes=... in model order.")
     classes = tuple(LandCover(*c) for c in classes)
     bad = [c for c in classes if not re.fullmatch("#[0-9a-fA-F]{6}", c.color)]
     if bad:
-        raise ValueError(f"The colour of class '{bad[0].name}' must look like #1f77b4, not {bad[0].color}.")
+        raise ValueError(f"The color of class '{bad[0].name}' must look like #1f77b4, not {bad[0].color}.")
     return classes
 
 
@@ -108,7 +108,7 @@ def stego_model(
     of_cluster  class of every cluster, [clusters] (`evaluate.match`); None: cluster k is class k
     crf         sharpen every window along the edges of the image (`crf.dense_crf`)
 
-    A class has the probability of its likeliest cluster, so that the map shows the class of the nearest centre.
+    A class has the probability of its likeliest cluster, so that the map shows the class of the nearest center.
     ValueError when a cluster has no class.
     """
     import torch

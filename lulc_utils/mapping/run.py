@@ -51,7 +51,7 @@ def map_raster(
                 a function, which may have attributes of the same names
     classes     the K classes; those of the model when None. 255 is nodata.
     window      side of the windows in pixels; a multiple of the patch size suits a ViT best
-    overlap     pixels in which neighbours cross over, at most a third of the window
+    overlap     pixels in which neighbors cross over, at most a third of the window
     bands       names, or numbers from 1; None: those the model names, else all but an alpha band
     resume      continue where an earlier run stopped; False: start again. A model without a hash always starts again.
     command     what to note as the command; by default this call

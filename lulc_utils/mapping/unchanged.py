@@ -21,7 +21,7 @@ from lulc_utils.scene import UNLABELLED, Scene
 FITTED = ("chico", "claremont")
 ASKED = ("long_beach", "riverside")
 YEARS = (2016, 2018, 2020)
-LEAST = 25  # pixels of the smallest change that is kept by a minimum mapping unit: 9 square metres
+LEAST = 25  # pixels of the smallest change that is kept by a minimum mapping unit: 9 square meters
 
 
 def pairs(*, progress: bool = True) -> dict[str, list[Scene]]:

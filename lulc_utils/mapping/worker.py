@@ -48,7 +48,7 @@ def spans(length: int, window: int, overlap: int) -> list[Span]:
             "choose a smaller overlap or a larger window."
         )
     size, starts = min(window, length), raster.starts(length, window, overlap)
-    # the zone lies in the middle of what two neighbours share
+    # the zone lies in the middle of what two neighbors share
     zones = [(b + a + size - overlap) // 2 for a, b in zip(starts, starts[1:], strict=False)]
     begins, ends = [0, *zones], [*(z + overlap for z in zones), length]
     fades = [0, *[overlap] * len(zones), 0]

@@ -1,17 +1,17 @@
-"""Any place on Earth: a Sentinel-2 scene and weak labels from public catalogues, by windowed reads over HTTP.
+"""Any place on Earth: a Sentinel-2 scene and weak labels from public catalogs, by windowed reads over HTTP.
 
-A STAC catalogue says which satellite images exist; the images are Cloud-Optimized GeoTIFFs, of which only the bytes
+A STAC catalog says which satellite images exist; the images are Cloud-Optimized GeoTIFFs, of which only the bytes
 inside the box are downloaded. Two public services are the defaults:
 
     Sentinel-2 level 2A   Earth Search (Element 84), collection sentinel-2-l2a. Contains modified Copernicus data.
     ESA WorldCover        public bucket in tiles of 3 x 3 degrees; labels by a model, hence weak. CC BY 4.0.
 
-Needs the extra `stac` (pystac-client) and, unless the catalogue is a local one, the network.
+Needs the extra `stac` (pystac-client) and, unless the catalog is a local one, the network.
 
     python -m lulc_utils place --bbox 9.80 57.20 9.86 57.23 --dates 2023-06-01/2023-08-31 --out place.tif
 
 box          boxes in degrees, and days
-search       the images in a catalogue
+search       the images in a catalog
 choose       which of them to use
 read         their pixels on one grid
 reflectance  from numbers to surface reflectance
@@ -27,12 +27,12 @@ from lulc_utils.places.command import add_options, run
 from lulc_utils.places.read import ASSETS, Grid
 from lulc_utils.places.reflectance import scale_and_offset
 from lulc_utils.places.scenes import open_place, place
-from lulc_utils.places.search import CATALOGUE, COLLECTION, search
+from lulc_utils.places.search import CATALOG, COLLECTION, search
 from lulc_utils.places.worldcover import WORLDCOVER, worldcover_tiles
 
 __all__ = [
     "ASSETS",
-    "CATALOGUE",
+    "CATALOG",
     "COLLECTION",
     "WORLDCOVER",
     "WORLDCOVER_CLASSES",

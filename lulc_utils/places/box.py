@@ -11,7 +11,7 @@ Box = tuple[float, float, float, float]  # west, south, east, north in degrees
 
 
 def around(lat: float, lon: float, size: float) -> Box:
-    """The box (west, south, east, north) in degrees of a square of `size` metres around a point.
+    """The box (west, south, east, north) in degrees of a square of `size` meters around a point.
 
     ValueError for a point off the Earth or a size that is not positive.
     """

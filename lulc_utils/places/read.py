@@ -33,7 +33,7 @@ from lulc_utils.places.box import Box
 if TYPE_CHECKING:
     from pystac import Asset, Item
 
-ASSETS = {  # Sentinel-2 name -> name of the asset in Earth Search; a catalogue may also use the former
+ASSETS = {  # Sentinel-2 name -> name of the asset in Earth Search; a catalog may also use the former
     "B02": "blue",
     "B03": "green",
     "B04": "red",
@@ -46,7 +46,7 @@ ASSETS = {  # Sentinel-2 name -> name of the asset in Earth Search; a catalogue 
     "B12": "swir22",
 }
 CLASSIFICATION = "SCL"  # of every pixel, by ESA: vegetation, water, cloud, ...; "scl" in Earth Search
-PIXEL = 10.0  # metres
+PIXEL = 10.0  # meters
 LONGEST = 5000  # pixels along a side of a place: ten bands of 50 km would be a gigabyte
 WORKERS = 4  # files read in parallel
 GDAL = {  # reads byte ranges, lists no folders, looks for no files next to an image
@@ -114,7 +114,7 @@ def check_exists(content: object, href: str) -> None:
     """DataUnavailable when the result of reading a file is None."""
     if content is None:
         raise data.DataUnavailable(
-            f"The catalogue names {web.short(href)}, but there is no such file; choose other dates."
+            f"The catalog names {web.short(href)}, but there is no such file; choose other dates."
         )
 
 

@@ -60,7 +60,7 @@ def to_reflectance(numbers: np.ndarray, item: Item, asset: Asset, band: str, off
     known = values[np.isfinite(values)]
     if offset is None and stated < 0 and known.size and np.percentile(known, 5) < IMPOSSIBLE:
         raise ValueError(
-            f"The catalogue says that {-stated:g} was added to the reflectance of {item.id}, but without it much of "
+            f"The catalog says that {-stated:g} was added to the reflectance of {item.id}, but without it much of "
             f"band {band} would be below {IMPOSSIBLE:g}, which is impossible; such errors are known. Pass offset=0 "
             "(--offset 0) or choose other dates."
         )

@@ -20,7 +20,7 @@ from lulc_utils.places.box import checked_bbox, parse_bbox
 from lulc_utils.places.choose import choose, day_of
 from lulc_utils.places.read import ASSETS, CLASSIFICATION, Grid, asset_of, check_exists, grid_of, read_bands
 from lulc_utils.places.reflectance import to_reflectance
-from lulc_utils.places.search import CATALOGUE, COLLECTION, search
+from lulc_utils.places.search import CATALOG, COLLECTION, search
 from lulc_utils.places.worldcover import WORLDCOVER, warn_of_missing, worldcover_addresses, worldcover_labels
 from lulc_utils.scene import Scene
 
@@ -39,7 +39,7 @@ def place(
     labels: bool = True,
     offset: float | None = None,
     year: int = 2021,
-    catalogue: str = CATALOGUE,
+    catalog: str = CATALOG,
     collection: str = COLLECTION,
     worldcover: str = WORLDCOVER,
     progress: bool = True,
@@ -55,7 +55,7 @@ def place(
 
     float32 pixels in the bands B02 B03 B04 B05 B06 B07 B08 B8A B11 B12, NaN where nothing was measured. The grid is
     that of the image that covers most of the box, so its 10 m bands are not resampled; the 20 m bands are bilinear, as
-    is an image of a neighbouring UTM zone. Where images overlap, the one that covers most comes first. A warning names
+    is an image of a neighboring UTM zone. Where images overlap, the one that covers most comes first. A warning names
     tiles of WorldCover that do not exist.
 
     ValueError: wrong box, dates or limit, no suitable image, a missing band, contradictory metadata.
@@ -63,7 +63,7 @@ def place(
     """
     bbox = checked_bbox(bbox)
     addresses = worldcover_addresses(bbox, year, worldcover) if labels else []
-    items = choose(search(bbox, dates, catalogue=catalogue, collection=collection), bbox, max_cloud)
+    items = choose(search(bbox, dates, catalog=catalog, collection=collection), bbox, max_cloud)
     grid = grid_of(items, bbox)
     names = (*ASSETS, CLASSIFICATION) if mask_clouds else tuple(ASSETS)
     hrefs = [asset_of(item, name)[1] for item in items for name in names]

@@ -1,4 +1,4 @@
-"""The images that a catalogue has of a place."""
+"""The images that a catalog has of a place."""
 
 from __future__ import annotations
 
@@ -19,44 +19,42 @@ if TYPE_CHECKING:
     from pystac_client import Client
     from pystac_client.stac_api_io import StacApiIO
 
-CATALOGUE = "https://earth-search.aws.element84.com/v1"
+CATALOG = "https://earth-search.aws.element84.com/v1"
 COLLECTION = "sentinel-2-l2a"
 
 
-def search(
-    bbox: Sequence[float], dates: str, *, catalogue: str = CATALOGUE, collection: str = COLLECTION
-) -> list[Item]:
+def search(bbox: Sequence[float], dates: str, *, catalog: str = CATALOG, collection: str = COLLECTION) -> list[Item]:
     """All items of a collection that touch a box on some days, sorted by date and name, with any cloud cover.
 
     bbox       west, south, east, north in degrees
     dates      "2023-06-01/2023-08-31", both days included, or one day
-    catalogue  address of a STAC API, or of a static catalogue (slower: every item is looked at), or its path
+    catalog    address of a STAC API, or of a static catalog (slower: every item is looked at), or its path
 
-    A catalogue on the web may name only http(s) addresses; a local one may also name local files. ValueError for a
-    wrong box or dates, or a collection that does not exist; data.DataUnavailable when the catalogue cannot be reached;
+    A catalog on the web may name only http(s) addresses; a local one may also name local files. ValueError for a
+    wrong box or dates, or a collection that does not exist; data.DataUnavailable when the catalog cannot be reached;
     ModuleNotFoundError without pystac-client.
     """
     box = checked_bbox(bbox)
     first, last = checked_dates(dates)
-    with _catalogue_errors(catalogue), warnings.catch_warnings():
-        client = _client(catalogue)
-        if web.is_web(catalogue) and client.conforms_to("ITEM_SEARCH"):
+    with _catalog_errors(catalog), warnings.catch_warnings():
+        client = _client(catalog)
+        if web.is_web(catalog) and client.conforms_to("ITEM_SEARCH"):
             days = f"{first}T00:00:00Z/{last}T23:59:59Z"
             items = list(client.search(collections=[collection], bbox=list(box), datetime=days, limit=100).items())
         else:
             child = next((c for c in client.get_collections() if c.id == collection), None)
             if child is None:
-                raise ValueError(f"The catalogue {catalogue} has no collection '{collection}'.")
+                raise ValueError(f"The catalog {catalog} has no collection '{collection}'.")
             items = list(child.get_items(recursive=True))
     for item in items:  # an item's own link decides what it may name, so do not trust it
-        if web.is_web(catalogue) and not web.is_web(item.get_self_href()):
-            item.set_self_href(catalogue)
+        if web.is_web(catalog) and not web.is_web(item.get_self_href()):
+            item.set_self_href(catalog)
     wanted = [i for i in items if first <= day_of(i) <= last and share_of(i, box).any()]
     return sorted(wanted, key=lambda i: (day_of(i), i.id))
 
 
-def _client(catalogue: str) -> Client:
-    """The catalogue, opened with timeouts and retries."""
+def _client(catalog: str) -> Client:
+    """The catalog, opened with timeouts and retries."""
     try:
         import pystac_client
         from pystac_client.warnings import PystacClientWarning
@@ -66,7 +64,7 @@ def _client(catalogue: str) -> Client:
         ) from None
     from urllib3.util.retry import Retry
 
-    warnings.simplefilter("ignore", PystacClientWarning)  # a static catalogue is fine; the caller restores the filter
+    warnings.simplefilter("ignore", PystacClientWarning)  # a static catalog is fine; the caller restores the filter
     again = Retry(
         total=web.TRIES - 1,
         backoff_factor=web.BACKOFF,
@@ -74,37 +72,37 @@ def _client(catalogue: str) -> Client:
         allowed_methods=None,
         raise_on_status=False,
     )
-    io = _reader(catalogue)(timeout=(web.CONNECT_TIMEOUT, web.READ_TIMEOUT), max_retries=again)
-    return pystac_client.Client.open(catalogue, stac_io=io)
+    io = _reader(catalog)(timeout=(web.CONNECT_TIMEOUT, web.READ_TIMEOUT), max_retries=again)
+    return pystac_client.Client.open(catalog, stac_io=io)
 
 
-def _reader(catalogue: str) -> type[StacApiIO]:
-    """Reads the files of a catalogue; one on the web must not make us open files on this machine."""
+def _reader(catalog: str) -> type[StacApiIO]:
+    """Reads the files of a catalog; one on the web must not make us open files on this machine."""
     from pystac_client.stac_api_io import StacApiIO
 
     class WebOnly(StacApiIO):
         def read_text(self, source: HREF, *args: Any, **kwargs: Any) -> str:
-            web.check_web(getattr(source, "href", source), catalogue)
+            web.check_web(getattr(source, "href", source), catalog)
             return super().read_text(source, *args, **kwargs)
 
         def stac_object_from_dict(self, d: dict[str, Any], *args: Any, **kwargs: Any) -> STACObject:
             if not str(d.get("stac_version")).startswith("1."):  # for older ones, pystac opens the files they name
-                raise data.DataUnavailable(f"The catalogue {catalogue} is older than STAC 1.0; use a newer one.")
+                raise data.DataUnavailable(f"The catalog {catalog} is older than STAC 1.0; use a newer one.")
             return super().stac_object_from_dict(d, *args, **kwargs)
 
-    return WebOnly if web.is_web(catalogue) else StacApiIO
+    return WebOnly if web.is_web(catalog) else StacApiIO
 
 
 @contextmanager
-def _catalogue_errors(catalogue: str) -> Iterator[None]:
-    if data.offline() and "://" in catalogue:
-        raise data.DataUnavailable(f"LULC_OFFLINE is set, so the catalogue {catalogue} is not asked.")
+def _catalog_errors(catalog: str) -> Iterator[None]:
+    if data.offline() and "://" in catalog:
+        raise data.DataUnavailable(f"LULC_OFFLINE is set, so the catalog {catalog} is not asked.")
     try:
         yield
     except (ModuleNotFoundError, data.DataUnavailable):
         raise
     except (KeyError, TypeError, AttributeError, json.JSONDecodeError) as error:
-        raise data.DataUnavailable(f"The answer of {catalogue} is not a STAC catalogue ({error!r}).") from error
+        raise data.DataUnavailable(f"The answer of {catalog} is not a STAC catalog ({error!r}).") from error
     except Exception as error:
         if isinstance(error.__cause__, data.DataUnavailable):  # our own, passed on by pystac
             raise error.__cause__ from None
@@ -113,7 +111,7 @@ def _catalogue_errors(catalogue: str) -> Iterator[None]:
         status = getattr(error, "status_code", None)
         why = f"answered {status}" if status else "cannot be reached or read"
         raise data.DataUnavailable(
-            f"The catalogue {catalogue} {why}; try again later, check the network, or use a GeoTIFF of your own."
+            f"The catalog {catalog} {why}; try again later, check the network, or use a GeoTIFF of your own."
         ) from error
 
 

@@ -38,7 +38,7 @@ def unit_sphere(lat: Array, lon: Array, day: Array) -> torch.Tensor:
 def nearby(lat: Array, lon: Array, day: Array, middle: tuple[float, float], scale: tuple[float, float]) -> torch.Tensor:
     """The place in units of one region, [B, 2]: (latitude - middle) / scale and the same of longitude.
 
-    Across a few hundred kilometres a point of the unit sphere hardly moves; here the region is as wide as 1. Only for
+    Across a few hundred kilometers a point of the unit sphere hardly moves; here the region is as wide as 1. Only for
     regions that do not reach over longitude 180. Use it with `functools.partial`.
     """
     lat, lon, _ = check(lat, lon, day, unknown_places=True)

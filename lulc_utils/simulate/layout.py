@@ -15,7 +15,7 @@ Coordinate = float | np.ndarray  # of one position or of many, in pixels
 
 
 class Grid(NamedTuple):
-    """A grid over the image: its angle, how far it leans from a right angle, its centre, and the waves in it."""
+    """A grid over the image: its angle, how far it leans from a right angle, its center, and the waves in it."""
 
     angle: float
     lean: float
@@ -33,7 +33,7 @@ class Cell(NamedTuple):
 
     @property
     def middle(self) -> tuple[float, float]:
-        """(u, v) of the centre."""
+        """(u, v) of the center."""
         return (self.u0 + self.u1) / 2, (self.v0 + self.v1) / 2
 
     @property
@@ -88,7 +88,7 @@ def to_image(grid: Grid, u: Coordinate, v: Coordinate) -> tuple[Coordinate, Coor
 
 
 def heading(grid: Grid, x: float, y: float, along_u: bool) -> float:
-    """Direction of the grid's line through an image position, radians from +x towards +y.
+    """Direction of the grid's line through an image position, radians from +x toward +y.
 
     along_u: of the line v = constant, else of u = constant.
     """

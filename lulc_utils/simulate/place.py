@@ -10,9 +10,9 @@ from rasterio.warp import transform as to_crs
 
 
 def utm(latitude: float, longitude: float, pixel: float, grid: float) -> tuple[CRS, Affine]:
-    """(CRS, transform) of an image whose upper left corner is at a place, moved to a multiple of `grid` metres.
+    """(CRS, transform) of an image whose upper left corner is at a place, moved to a multiple of `grid` meters.
 
-    pixel   side of a pixel in metres
+    pixel   side of a pixel in meters
     """
     zone = int((longitude + 180) // 6) + 1
     crs = CRS.from_epsg((32600 if latitude >= 0 else 32700) + zone)

@@ -90,7 +90,7 @@ class Stego(NamedTuple):
 def train(features: torch.Tensor, clusters: int, settings: Settings = Settings(), *, progress: bool = False) -> Stego:
     """Train head and cluster probe on frozen features [N, h, w, D], on the device of the features (CPU or GPU).
 
-    clusters   K of the cluster probe; `with_clusters` makes other numbers of clusters afterwards
+    clusters   K of the cluster probe; `with_clusters` makes other numbers of clusters afterward
 
     Training takes seconds, so it writes no checkpoints. The probe learns on codes with their gradient cut, so it does
     not influence the head. ValueError for fewer images than a batch, too few neighbors, or features not finite.
@@ -112,7 +112,7 @@ def train(features: torch.Tensor, clusters: int, settings: Settings = Settings()
         for batch in torch.randperm(n, generator=generator).split(s.batch_size)[: n // s.batch_size]:
             # 1. Compare codes of the batch at random positions with those of itself, neighbors and random images.
             terms, codes = step_losses(flat, batch, near, head, s, generator)
-            # 2. The probe moves its centers towards the codes; no gradient reaches the head.
+            # 2. The probe moves its centers toward the codes; no gradient reaches the head.
             probe = cluster_loss(codes.detach(), centers)
             # 3. One update of head and centers.
             optimizer.zero_grad()

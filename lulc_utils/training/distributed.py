@@ -33,7 +33,7 @@ def checked_device(device: str | torch.device) -> torch.device:
 
 @contextmanager
 def under_torchrun(device: str) -> Iterator[str]:
-    """Join the processes that torchrun started, if it did, and leave them afterwards; yields this process's device.
+    """Join the processes that torchrun started, if it did, and leave them afterward; yields this process's device.
 
     A process group that already exists is used and left open.
     """

@@ -27,7 +27,7 @@ from lulc_utils.files import complete_or_absent
 
 TARGET = Path(__file__).resolve().parents[2] / "lulc_utils" / "simulate" / "satellite" / "canopy.npz"
 
-# Centre and width (full width at half maximum) of the Multi-Spectral Instrument of Sentinel-2A in nanometres, from
+# Center and width (full width at half maximum) of the Multi-Spectral Instrument of Sentinel-2A in nanometers, from
 # ESA's Sentinel-2 user documentation. The measured response curves are replaced by super-Gaussians of that width.
 RESPONSE = {
     "B02": (492.4, 66), "B03": (559.8, 36), "B04": (664.6, 31), "B05": (704.1, 15), "B06": (740.5, 15),
@@ -38,17 +38,17 @@ AXES = {
     "sun": (20.0, 45.0, 70.0),  # zenith angle of the sun, degrees; the satellite looks straight down
     "leaf_angle": (38.0, 58.0),  # mean inclination of the leaves, degrees: flat as of beet, steep as of wheat
     "lai": (0.0, 0.3, 0.7, 1.3, 2.2, 3.4, 5.0, 7.5),  # leaf area per ground area
-    "chlorophyll": (4.0, 15.0, 30.0, 45.0, 65.0),  # micrograms per square centimetre of leaf
+    "chlorophyll": (4.0, 15.0, 30.0, 45.0, 65.0),  # micrograms per square centimeter of leaf
     "brown": (0.0, 0.25, 0.6, 1.2),  # brown pigment, 0 in a fresh leaf, about 1 in a dead one
-    "water": (0.003, 0.010, 0.022),  # equivalent water thickness of the leaf, centimetres
+    "water": (0.003, 0.010, 0.022),  # equivalent water thickness of the leaf, centimeters
 }
 STRUCTURE, HOT_SPOT = 1.6, 0.05  # leaf structure parameter N; leaf size relative to the height of the canopy
 
 
 def response() -> np.ndarray:
-    """Weight of every nanometre from 400 to 2500 in every band, [10, 2101], rows sum to 1."""
+    """Weight of every nanometer from 400 to 2500 in every band, [10, 2101], rows sum to 1."""
     nm = np.arange(400, 2501)
-    rows = [np.exp(-np.log(2) * (2 * np.abs(nm - centre) / width) ** 6) for centre, width in RESPONSE.values()]
+    rows = [np.exp(-np.log(2) * (2 * np.abs(nm - center) / width) ** 6) for center, width in RESPONSE.values()]
     return np.stack(rows) / np.sum(rows, 1, keepdims=True)
 
 

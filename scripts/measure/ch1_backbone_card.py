@@ -5,7 +5,7 @@
 Patch level (8 px), crops of 224 px from the corners. Simulated: scenes 0-39 to fit, 1000-1019 to score, two crops of
 each. Dubai: tiles 1, 2, 4, 6 and 8 to fit, 3, 5 and 7 to score, four crops of each image. Linear probe: logistic
 regression on 20 000 standardized patches, the same for all. k-means: as many clusters as classes, matched one-to-one on
-the training split, first seed. k-NN: 10 000 training patches, every third test patch. Features: raw colour, and both
+the training split, first seed. k-NN: 10 000 training patches, every third test patch. Features: raw color, and both
 networks', read in windows (`Backbone.view`) or from the whole crop at once; of the last block, or
 in windows also of the last four one after another (the DINO paper's linear protocol for its small ViT). Intervals: 95 %
 over scenes or tiles (Student's t). "views" scores windows of several sizes on other scenes (2000-2019). Real places:
@@ -54,7 +54,7 @@ def splits(name: str) -> tuple[tuple, tuple, int]:
 
 def descriptions(name: str, images: np.ndarray) -> dict[str, np.ndarray]:
     """{features: [N, 28, 28, D]}."""
-    features = {"raw colour": backbone.raw_color(images, PATCH).numpy()}
+    features = {"raw color": backbone.raw_color(images, PATCH).numpy()}
     for kind in ("embedded", "random"):
         net = backbone.load(kind)
         if name == "views":
@@ -87,11 +87,11 @@ def read(x: np.ndarray, y: np.ndarray, test_x: np.ndarray, test: tuple, n: int) 
 
 
 def summary(tables: dict[str, dict[str, np.ndarray]]) -> dict[str, list[float]]:
-    """mIoU with its interval, and paired differences to raw colour, to the random ViT and to the whole crop."""
+    """mIoU with its interval, and paired differences to raw color, to the random ViT and to the whole crop."""
     values = {}
     for name, readers in tables.items():
         net, _, how = name.partition(", ")
-        rivals = {"raw colour", "random", "random, whole", f"{net}, whole", net, f"random, {how}"} - {name}
+        rivals = {"raw color", "random", "random, whole", f"{net}, whole", net, f"random, {how}"} - {name}
         for reader, table in readers.items():
             values[f"{reader} | {name}"] = evaluate.with_interval(table)
             for rival in sorted(rivals & tables.keys() if net == "embedded" else ()):

@@ -36,7 +36,7 @@ def describe(crops: list[Scene]) -> dict[str, torch.Tensor]:
     """Three descriptions of every patch, {name: [N, h, w, D]}."""
     images, cache = pixels_of(crops), backbone.features_folder()
     nets = {name: backbone.patch_features(net, images, cache=cache) for name, net in NETS.items()}
-    return {"raw colour": backbone.raw_color(images, PATCH), **nets}
+    return {"raw color": backbone.raw_color(images, PATCH), **nets}
 
 
 def one_tile_out() -> ladder.Task:

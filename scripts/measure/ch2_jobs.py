@@ -20,14 +20,14 @@ RULES = {
     "as k-means, 40 epochs": {"times": 1.0, "epochs": 40},
 }
 RULE = "1.5 times"  # chosen by `choose`
-SHARPENED = ("k-means, raw colour", "k-means, frozen features", "STEGO")  # also with a CRF
+SHARPENED = ("k-means, raw color", "k-means, frozen features", "STEGO")  # also with a CRF
 GROUPS_FOR = {2: 8}  # groups of two classes: eight, many to one; else as many as classes, one to one
 PLACED = {"at random": ladder.clicks_at_random, "by k-means": ladder.clicks_by_kmeans}
 SIZES, GROUPS, CLICKS = (3, 12, 48), (7, 14, 28, 56), (7, 28, 112)
 CHANGES = {
     "published shifts": {"shifts": stego.PUBLISHED_SHIFTS},
     "no clamp": {"clamp": False},
-    "no centring": {"center": False},
+    "no centering": {"center": False},
     "its own cluster probe": {"probe": True},
 }
 

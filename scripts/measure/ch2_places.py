@@ -13,7 +13,7 @@ from lulc_utils.data import CITIES_TO_FIT, CITIES_TO_SCORE
 from lulc_utils.scene import Scene, pixels_of
 
 SIDE, PATCH = 224, 8
-DESCRIBED = ("raw colour", "random ViT", "frozen features")
+DESCRIBED = ("raw color", "random ViT", "frozen features")
 UNSEEN_TILES = (3, 5, 7)  # of Dubai, by the embedded backbone
 FIT, SCORE = range(3000, 3060), range(4000, 4030)  # simulated scenes for choosing, none of the chapter's
 
@@ -26,7 +26,7 @@ class Ground(NamedTuple):
 
     def described(self) -> dict[str, ladder.Crops]:
         """The crops with the features of their patches by each of DESCRIBED; networks' are kept in the cache."""
-        x, features = pixels_of(self.scenes), {"raw colour": backbone.raw_color(pixels_of(self.scenes), PATCH)}
+        x, features = pixels_of(self.scenes), {"raw color": backbone.raw_color(pixels_of(self.scenes), PATCH)}
         for name in DESCRIBED[1:]:
             net = backbone.load("random" if name == "random ViT" else "embedded")
             features[name] = backbone.patch_features(net, x, cache=backbone.features_folder(), progress=True)

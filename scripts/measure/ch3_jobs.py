@@ -92,7 +92,7 @@ def control_job(fraction: float, seed: int) -> dict[str, np.ndarray]:
 
 
 def rates_job(seed: int) -> dict[str, np.ndarray]:
-    """Other ways of fine-tuning, for both initialisations: learning rates, and the other start of the head."""
+    """Other ways of fine-tuning, for both initializations: learning rates, and the other start of the head."""
     starts, matrices = {"random": None, "pre-trained": pretrained(HOME, seed)}, {}
     for name, model in starts.items():
         for lr in RATES:

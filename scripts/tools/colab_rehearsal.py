@@ -3,7 +3,7 @@
 A fresh environment contains only what Colab has preinstalled (colab_versions.txt). One notebook alone is copied into an
 empty folder and run to the end by papermill. Its first cell installs our package from
 git+https://github.com/OWNER/NAME@REF as it will on Colab; only git is told (by GIT_CONFIG_* variables) that this
-address is a copy of the working tree on this disk. Afterwards exactly one more package may be installed: ours.
+address is a copy of the working tree on this disk. Afterward exactly one more package may be installed: ours.
 
     python scripts/tools/colab_rehearsal.py                      chapter 0
     python scripts/tools/colab_rehearsal.py 02_stego_clustering  another chapter

@@ -20,7 +20,7 @@ pytestmark = [
 
 WIDE, LAPTOP = {"width": 1200, "height": 900}, {"width": 1280, "height": 800}
 PHONE, NARROW = {"width": 390, "height": 800}, {"width": 320, "height": 700}
-COLOR_RULES = ["color-contrast", "link-in-text-block"]  # the theme changes colours and nothing else
+COLOR_RULES = ["color-contrast", "link-in-text-block"]  # the theme changes colors and nothing else
 # axe-core looks at every word of code, minutes for a chapter. So one token of each kind stays, and the others become
 # plain text. And what has the same tags, classes and styles all the way up looks the same: while contrast is measured
 # one text of each kind stays visible.
@@ -46,12 +46,12 @@ ONE_TEXT_OF_EACH_KIND = """() => {
   }
   for (const text of texts) text.style.visibility = text.dataset.again === 'true' ? 'hidden' : 'visible';
 }"""
-# Text in exactly the colour of its ground is no violation to axe-core, for it might be meant; here it never is.
+# Text in exactly the color of its ground is no violation to axe-core, for it might be meant; here it never is.
 VIOLATIONS = """async options => {
   const {violations, incomplete} = await axe.run(options);
   const unseen = incomplete.filter(rule => rule.id === 'color-contrast').flatMap(rule => rule.nodes)
     .filter(node => node.any.some(check => check.data?.messageKey === 'equalRatio'));
-  return unseen.length ? [...violations, {id: 'text in the colour of its ground', impact: 'serious', nodes: unseen}]
+  return unseen.length ? [...violations, {id: 'text in the color of its ground', impact: 'serious', nodes: unseen}]
                        : violations;
 }"""
 FORMULAS = """() => [document.querySelectorAll('.math').length, document.querySelectorAll('mjx-container').length,

@@ -230,7 +230,7 @@ def test_measured_results_are_kept_for_every_chapter():
         assert kept["chapter"] == chapter and parts and all(parts), "run `make measure` where data can be had"
 
 
-def test_configuration_has_no_misspelt_key():
+def test_configuration_has_no_misspelled_key():
     schema = json.loads((Path(jupyter_book.__file__).parent / "config_schema.json").read_text(encoding="utf8"))
     config = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf8"))
     known = {**schema["properties"], "only_build_toc_files": {}}  # the one documented key the schema forgot

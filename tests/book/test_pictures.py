@@ -33,7 +33,7 @@ def close_figures():
     plt.close("all")
 
 
-def test_class_map_has_the_colours_of_the_legend(scene):
+def test_class_map_has_the_colors_of_the_legend(scene):
     drawn = plot.class_map(scene.labels, scene.classes)
     assert tuple(drawn[20, 0]) == (0x00, 0x72, 0xB2) and tuple(drawn[20, 59]) == (0xE6, 0xC7, 0x9C)
     assert tuple(drawn[0, 0]) == (255, 255, 255)
@@ -72,10 +72,10 @@ def test_scenes_figure_names_every_class(scene):
 
 
 def test_intervals_put_each_score_where_it_belongs():
-    _, axes = plot.intervals({"k-means": {"colour": (0.2, 0.1, 0.3), "ViT": (0.4, 0.35, 0.5)}}, "mIoU")
+    _, axes = plot.intervals({"k-means": {"color": (0.2, 0.1, 0.3), "ViT": (0.4, 0.35, 0.5)}}, "mIoU")
     points = [line.get_xdata()[0] for line in axes[0].get_lines() if len(line.get_xdata()) == 1]
     assert {0.2, 0.4} <= set(points)
-    assert [t.get_text() for t in axes[0].get_yticklabels()] == ["colour", "ViT"]
+    assert [t.get_text() for t in axes[0].get_yticklabels()] == ["color", "ViT"]
 
 
 def test_bars_have_the_height_of_their_scores():

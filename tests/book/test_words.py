@@ -1,11 +1,47 @@
-"""Words of the glossary become links once a page and only in its text; a number is not parted from its unit."""
+"""The book is spelled as in the United States; words of the glossary become links; numbers keep their units."""
 
+import re
+from itertools import chain
+from pathlib import Path
 from types import SimpleNamespace
 
+import pytest
 import words
 from docutils import nodes
 from docutils.utils import new_document
 from sphinx import addnodes
+
+ROOT = Path(__file__).resolve().parents[2]
+TEXT = {".md", ".ipynb", ".py", ".js", ".css", ".yml", ".yaml", ".json", ".cff", ".toml"}
+FOLDERS = ("book", "notebooks", "lulc_utils", "scripts", "tests", "data_manifest", ".github")
+OTHERS = re.compile(
+    "(?:col|neighb|harb|fav|vig|behavi)our|cent(?:re|ring)|metre|fibre|grey|plough|aeroplane|misspelt|licence|catalogue"
+    "|programme(?!r)|modell(?:ed|ing)|towards|afterwards|analyse(?!s)|label(?:ed|ing|er)"  # one of two ways: labelled
+    "|(?:general|initial|maxim|minim|normal|optim|organ|random|real|recogn|regular|standard|summar|visual)is(?:e|ing|at)",
+    re.IGNORECASE,
+)
+# names that are not ours, and keys of files written long ago
+OF_OTHERS = re.compile(r'Space Centre|Licence Ouverte|cluster_centres|"centres"|"metre"|notes\["licence"\]')
+
+
+def texts():
+    """The files that people read, without the list of references, which quotes titles, and this file."""
+    inside = chain.from_iterable((ROOT / folder).rglob("*") for folder in FOLDERS)
+    return sorted(path for path in (*ROOT.glob("*.*"), *inside) if path.suffix in TEXT and path != Path(__file__))
+
+
+@pytest.mark.parametrize("spelling", ("Colour", "grey", "metres", "recentred", "unlabeled", "normalised"))
+def test_british_spelling_is_noticed(spelling):
+    assert OTHERS.search(f"as {spelling} is")
+
+
+def test_american_spelling_everywhere():
+    assert not OTHERS.search("color parameter analyses realistic promise labelled model licensed analyst programmer")
+    british = {}
+    for path in texts():
+        if spelled := set(OTHERS.findall(OF_OTHERS.sub("", path.read_text(encoding="utf8")))):
+            british[path.relative_to(ROOT).as_posix()] = sorted(spelled)
+    assert not british
 
 
 def page(*parts):

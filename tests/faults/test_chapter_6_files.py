@@ -17,7 +17,7 @@ EMPTY = PHOTO.copy()
 EMPTY[:, :, :56] = 0
 ALPHA = np.full((1, 128, 128), 255, np.uint8)
 ALPHA[:, :, :56] = 0
-GREY, RED, GREEN, BLUE = ColorInterp.gray, ColorInterp.red, ColorInterp.green, ColorInterp.blue
+GRAY, RED, GREEN, BLUE = ColorInterp.gray, ColorInterp.red, ColorInterp.green, ColorInterp.blue
 RGBA = [RED, GREEN, BLUE, ColorInterp.alpha]
 EARTH_ENGINE = ("B2", "B3", "B4", "B8")
 
@@ -82,7 +82,7 @@ KINDS = {
     "a photograph with an internal mask": lambda p: tif(p, EMPTY, photometric="rgb", mask=ALPHA[0]),
     "a photograph and near infrared": lambda p: tif(p, np.concatenate([PHOTO, PHOTO[:1]])),
     "a photograph in JPEG compression": lambda p: tif(p, PHOTO, compress="jpeg", photometric="ycbcr"),
-    "a grey 8-bit photograph": lambda p: tif(p, PHOTO[:1]),
+    "a gray 8-bit photograph": lambda p: tif(p, PHOTO[:1]),
     "a two-band 8-bit image": lambda p: tif(p, PHOTO[:2]),
     "8-bit satellite image of six bands": lambda p: tif(p, (NUMBERS[:6] // 40).clip(0, 255).astype(np.uint8), EARTH_ENGINE + ("B11", "B12")),  # noqa: E501  # fmt: skip
     "a rotated photograph": lambda p: tif(p, PHOTO, transform=Affine.translation(5e5, 5e6) * Affine.rotation(30) * Affine.scale(0.5, -0.5)),  # noqa: E501  # fmt: skip

@@ -84,8 +84,8 @@ def test_a_number_of_points_that_cannot_be(k, words, tried):
 
 def test_features_that_do_not_exist(tried):
     tried("refused plainly")
-    with pytest.raises(ValueError, match="no features 'colour'.*reflectance, U-Net or Galileo"):
-        points.describer([simulate.satellite(1, size=64)], "colour")
+    with pytest.raises(ValueError, match="no features 'color'.*reflectance, U-Net or Galileo"):
+        points.describer([simulate.satellite(1, size=64)], "color")
 
 
 def test_a_checkpoint_without_the_teacher_does_not_finish(tmp_path, tried):

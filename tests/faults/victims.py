@@ -63,7 +63,7 @@ def to_fetch(folder):
         sha = hashlib.sha256(body).hexdigest()
         lines += [f"# {len(body)} bytes", f"{name} sha256:{sha} {download.ORIGIN}owner/repo/{name}"]
         (mirror / name).write_bytes(body)
-    entry = dict.fromkeys(("title", "about", "licence", "licence_short", "citation", "homepage", "repository"), "none")
+    entry = dict.fromkeys(("title", "about", "license", "license_short", "citation", "homepage", "repository"), "none")
     entry |= {"files": 6, "bytes": 360_000, "commit": "0123abc", "used_in": [0]}
     (folder / "tiny.txt").write_text("\n".join(lines) + "\n")
     (folder / "datasets.yaml").write_text(yaml.safe_dump({"datasets": {"tiny": entry}}))

@@ -30,7 +30,7 @@ def random_probabilities(classes, height, width, seed=0):
 
 
 def images(photo):
-    """Four images of 16 x 16: two crops of a photograph, hard edges of two flat colours, pure noise."""
+    """Four images of 16 x 16: two crops of a photograph, hard edges of two flat colors, pure noise."""
     pixels, labels = photo
     noise = torch.randint(0, 256, (3, 16, 16), generator=torch.Generator().manual_seed(1), dtype=torch.uint8)
     edges = torch.full((3, 16, 16), 40, dtype=torch.uint8)
@@ -46,7 +46,7 @@ def images(photo):
 
 
 def all_pairs(*features):
-    """exp(-|x_i - x_j|^2 / 2) for features [N, d], normalised on both sides, float64."""
+    """exp(-|x_i - x_j|^2 / 2) for features [N, d], normalized on both sides, float64."""
     x = torch.cat([f.double() for f in features], 1)
     kernel = torch.exp(-0.5 * torch.cdist(x, x, compute_mode="donot_use_mm_for_euclid_dist") ** 2)
     scale = kernel.sum(1).rsqrt()
@@ -56,9 +56,9 @@ def all_pairs(*features):
 def brute_force(image, probabilities, iterations=10, smooth=(1.0, 3.0), appearance=(67.0, 3.0, 4.0), valid=None):
     """Mean field over all pairs, from the formulas alone."""
     valid = torch.ones(image.shape[1:], dtype=torch.bool) if valid is None else valid
-    place, colour = valid.nonzero(), image[:, valid].T
+    place, color = valid.nonzero(), image[:, valid].T
     kernel = smooth[1] * all_pairs(place / smooth[0])
-    kernel += appearance[2] * all_pairs(place / appearance[0], colour / appearance[1])
+    kernel += appearance[2] * all_pairs(place / appearance[0], color / appearance[1])
     log_p = probabilities[:, valid].double().T.clamp_min(1e-5).log()
     q = log_p.softmax(1)
     for _ in range(iterations):
@@ -99,15 +99,15 @@ def test_the_appearance_filter_is_close_to_all_pairs(photo, name, mean, most):
 def test_the_lattice_is_a_gaussian_of_variance_one(d):
     """Where every lattice point is there, in any number of dimensions: mean 0 and variance 1 along every axis."""
     rng = torch.Generator().manual_seed(d)
-    centre = torch.rand(d, 1, generator=rng, dtype=torch.float64)
+    center = torch.rand(d, 1, generator=rng, dtype=torch.float64)
     ways = torch.cat([torch.eye(d), -torch.eye(d)], 1).double()
-    cloud = torch.cat([centre] + [centre + step * ways for step in (0.5, 1.0, 2.0)], 1)
-    cloud = torch.cat([cloud, centre + 1.3 * torch.randn(d, 300 * d, generator=rng, dtype=torch.float64)], 1)
+    cloud = torch.cat([center] + [center + step * ways for step in (0.5, 1.0, 2.0)], 1)
+    cloud = torch.cat([cloud, center + 1.3 * torch.randn(d, 300 * d, generator=rng, dtype=torch.float64)], 1)
     around = lattice.lattice_of(cloud)
     impulse = torch.zeros(cloud.shape[1], 1, dtype=torch.float64)
     impulse[0] = 1
     answer = lattice.lattice_filter(impulse, around)[:, 0]
-    expected = torch.exp(-0.5 * ((cloud - centre) ** 2).sum(0))
+    expected = torch.exp(-0.5 * ((cloud - center) ** 2).sum(0))
     scale = (answer @ expected) / (expected @ expected)  # the lattice knows the kernel up to a constant
     assert (answer / scale - expected).abs().max() < 0.15
     assert (answer / scale - expected).abs().mean() < 0.03
@@ -123,7 +123,7 @@ def test_corner_weights_add_up_and_reproduce_the_point():
     design = torch.cat([x.T, torch.ones(500, 1, dtype=torch.float64)], 1)
     fit = design @ torch.linalg.lstsq(design, codes[:, None]).solution
     assert (fit[:, 0] - codes).abs().max() < 1e-6 * codes.abs().max()
-    assert set((corners[:, 1] - corners[:, 0]).tolist()) <= set(steps.tolist())  # corner 1 is a neighbour of corner 0
+    assert set((corners[:, 1] - corners[:, 0]).tolist()) <= set(steps.tolist())  # corner 1 is a neighbor of corner 0
 
 
 @pytest.mark.parametrize(
@@ -181,7 +181,7 @@ def test_a_lone_wrong_pixel_is_smoothed_away():
     assert sharpened[0, 7, 7] > 0.9
 
 
-def test_even_certainty_gives_way_to_enough_neighbours():
+def test_even_certainty_gives_way_to_enough_neighbors():
     image = torch.full((3, 9, 9), 120, dtype=torch.uint8)
     p = torch.tensor([1.0, 0.0])[:, None, None].repeat(1, 9, 9)
     p[:, 4, 4] = torch.tensor([0.0, 1.0])
@@ -241,7 +241,7 @@ def test_one_class_and_one_pixel():
     p = torch.tensor([0.3, 0.7])[:, None, None]
     alone = torch.tensor([0.3, 0.7]).log() + 0
     q = p.flatten()
-    for _ in range(10):  # a pixel without neighbours hears itself with the whole weight of both kernels
+    for _ in range(10):  # a pixel without neighbors hears itself with the whole weight of both kernels
         q = (alone + 7 * q).softmax(0)
     assert torch.allclose(crf.dense_crf(image[:, :1, :1], p).flatten(), q, atol=1e-5)
 

@@ -41,7 +41,7 @@ def test_the_scores_are_those_of_the_files(tmp_path, capsys, one_thread):
     scene, mapped = raster.read_scene(tmp_path / "scene.tif"), raster.read_scene(tmp_path / "map.tif")
     scores = evaluate.scores(evaluate.confusion(scene.labels, mapped.pixels[0], len(scene.classes)))
     assert table["embedded backbone"] == [f"{scores['accuracy']:.2f}", f"{scores['miou']:.2f}"]
-    assert {"raw colour", "most frequent class"} <= set(table)
+    assert {"raw color", "most frequent class"} <= set(table)
 
 
 def test_the_page_draws_without_the_network(made):

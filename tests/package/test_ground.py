@@ -74,7 +74,7 @@ def test_feet_are_feet():
     x, y = at("EPSG:2263", -74, 40.7)
     transform_ft, crs = from_origin(x, y, 100 / FOOT, 100 / FOOT), CRS.from_epsg(2263)
     np.testing.assert_allclose(ground.pixel_hectares(crs, transform_ft, (3, 4)), 1, rtol=2e-4)
-    np.testing.assert_allclose(ground.pixel_metres(crs, transform_ft, (3, 4)), 100, rtol=1e-4)
+    np.testing.assert_allclose(ground.pixel_meters(crs, transform_ft, (3, 4)), 100, rtol=1e-4)
 
 
 @pytest.mark.parametrize("code, factor", [(3031, 0.9727), (3413, 0.9698)])
@@ -85,11 +85,11 @@ def test_the_pixels_at_a_pole_are_no_exception(code, factor):
 
 
 def test_the_size_of_a_pixel_is_that_on_the_ground():
-    across, down = ground.pixel_metres(CRS.from_epsg(4326), from_origin(5, 60.5, 0.001, 0.001), (1000, 1000))
+    across, down = ground.pixel_meters(CRS.from_epsg(4326), from_origin(5, 60.5, 0.001, 0.001), (1000, 1000))
     assert across == pytest.approx(55.80, abs=0.01) and down == pytest.approx(111.41, abs=0.01)
     x, y = at("EPSG:3857", 5, 60)
     np.testing.assert_allclose(
-        ground.pixel_metres(CRS.from_epsg(3857), from_origin(x, y, 10, 10), (2, 2)), 5, rtol=4e-3
+        ground.pixel_meters(CRS.from_epsg(3857), from_origin(x, y, 10, 10), (2, 2)), 5, rtol=4e-3
     )
 
 

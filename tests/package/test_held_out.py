@@ -58,7 +58,7 @@ def test_a_task_is_read_fold_by_fold_and_the_gain_is_over_sites(scenes):
 def test_photographs_are_named_by_their_colors_and_not_by_noise():
     rng = np.random.default_rng(0)
     scene = simulate.aerial(0, 64)
-    looks = {"dark": (0, 10), "light": (200, 30), "mixed": (0, 250), "grey": (90, 60)}  # darkest value, range
+    looks = {"dark": (0, 10), "light": (200, 30), "mixed": (0, 250), "gray": (90, 60)}  # darkest value, range
     photos = [
         replace(
             scene, name=f"{kind} {i}", group=kind, pixels=(low + rng.integers(0, span, (3, 64, 64))).astype(np.uint8)

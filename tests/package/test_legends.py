@@ -1,4 +1,4 @@
-"""Class colours can be told apart with every common kind of colour blindness, and never stand without their names."""
+"""Class colors can be told apart with every common kind of color blindness, and never stand without their names."""
 
 import itertools
 
@@ -19,8 +19,8 @@ SRGB_TO_XYZ = np.array(
     [[0.4124564, 0.3575761, 0.1804375], [0.2126729, 0.7151522, 0.0721750], [0.0193339, 0.1191920, 0.9503041]]
 )
 LEGENDS = {name: value for name, value in vars(legends).items() if name.endswith("_CLASSES")}
-# The Okabe-Ito colours, made for this purpose, reach 10.9 in their worst pair (see the test below); a difference of
-# 1 is just noticeable side by side. Class colours have to look like their class besides, hence a little less.
+# The Okabe-Ito colors, made for this purpose, reach 10.9 in their worst pair (see the test below); a difference of
+# 1 is just noticeable side by side. Class colors have to look like their class besides, hence a little less.
 FLOOR = 10.0
 
 
@@ -52,7 +52,7 @@ def difference(first, second) -> float:
 
 
 def closest(colors: dict[str, str], vision: str) -> tuple[float, str, str]:
-    """The smallest difference of two of the colours, and their names."""
+    """The smallest difference of two of the colors, and their names."""
     seen = {name: lab(color, vision) for name, color in colors.items()}
     return min((difference(seen[a], seen[b]), a, b) for a, b in itertools.combinations(seen, 2))
 

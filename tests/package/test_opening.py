@@ -41,13 +41,13 @@ def test_a_group_has_its_own_color_made_stronger():
     image = np.zeros((3, 2, 4), np.uint8)
     image[:, :, 2:] = np.array([60, 100, 60])[:, None, None]
     image[:, :, :2] = 128
-    grey, green = opening.colors(image, np.array([[0, 0, 1, 1]] * 2))
-    assert grey == "#adadad" and int(green[3:5], 16) > 100 and int(green[1:3], 16) < 60
+    gray, green = opening.colors(image, np.array([[0, 0, 1, 1]] * 2))
+    assert gray == "#adadad" and int(green[3:5], 16) > 100 and int(green[1:3], 16) < 60
 
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("one_thread")
-def test_a_few_labels_are_worth_more_on_features_than_on_colour():
+def test_a_few_labels_are_worth_more_on_features_than_on_color():
     curves = opening.few_labels(counts=(3, 30), draws=2)
-    assert list(curves) == ["raw colour", "embedded backbone"]
-    assert all(curves["embedded backbone"][n][0] > curves["raw colour"][n][0] + 0.1 for n in (3, 30))
+    assert list(curves) == ["raw color", "embedded backbone"]
+    assert all(curves["embedded backbone"][n][0] > curves["raw color"][n][0] + 0.1 for n in (3, 30))

@@ -17,12 +17,12 @@ def single(one_thread):
 def planted(n=12, side=14, classes=5, dim=24, noise=0.25, seed=0):
     """Features [n, side, side, dim] with a strong common offset and their classes [n, side, side], in rectangles."""
     rng = np.random.default_rng(seed)
-    centres = np.random.default_rng(99).normal(size=(classes, dim))
+    centers = np.random.default_rng(99).normal(size=(classes, dim))
     labels = rng.integers(0, classes, (n, 2, 2)).repeat(side // 2, 1).repeat(side // 2, 2)
     for image in labels:  # one more rectangle, anywhere
         r, c = rng.integers(0, side // 2, 2)
         image[r : r + side // 3, c : c + side // 3] = rng.integers(classes)
-    features = centres[labels] + noise * rng.normal(size=(*labels.shape, dim)) + 20
+    features = centers[labels] + noise * rng.normal(size=(*labels.shape, dim)) + 20
     return torch.from_numpy(features).float(), labels.astype(np.uint8)
 
 
@@ -36,7 +36,7 @@ def accuracy(labels, clusters, k):
 # ---------------------------------------------------------------------------------------------- projection
 
 
-def test_projected_features_are_centred_uncorrelated_and_less_unequal():
+def test_projected_features_are_centered_uncorrelated_and_less_unequal():
     features, _ = planted()
     mean, axes = primaps.fit_projection(features, 10)
     covariance = torch.cov(((features - mean) @ axes).flatten(0, 2).T.double())

@@ -65,7 +65,7 @@ def test_an_older_mask_does_not_outlive_its_scene(tmp_path):
     assert raster.read_scene(path).labels is None
 
 
-def test_a_gis_sees_class_colours_and_names(tmp_path):
+def test_a_gis_sees_class_colors_and_names(tmp_path):
     raster.write_scene(make_scene(), tmp_path / "a.tif")
     with rasterio.open(tmp_path / "a.labels.tif") as mask:
         assert mask.colormap(1)[0][:3] == (0x00, 0x72, 0xB2)
@@ -173,7 +173,7 @@ def test_a_failed_write_leaves_what_was_there(tmp_path):
     path = raster.write_scene(scene, tmp_path / "a.tif")
     before = {p.name: p.read_bytes() for p in tmp_path.iterdir()}
     broken = make_scene()
-    object.__setattr__(broken, "classes", (LandCover("water", "no colour"), LandCover("land", "#e6c79c")))
+    object.__setattr__(broken, "classes", (LandCover("water", "no color"), LandCover("land", "#e6c79c")))
     with pytest.raises(ValueError):
         raster.write_scene(broken, path)
     assert {p.name: p.read_bytes() for p in tmp_path.iterdir()} == before

@@ -95,7 +95,7 @@ def test_golden_correspondence_loss(golden, center, clamp):
 
 def test_golden_code_correspondence(golden):
     cosines = stego.correspondence(rows(golden["c1"]), rows(golden["c2"]))
-    for name in (n for n in golden if n.startswith("cd_")):  # the authors return it uncentred and unclamped
+    for name in (n for n in golden if n.startswith("cd_")):  # the authors return it uncentered and unclamped
         np.testing.assert_allclose(cosines.view(golden[name].shape), golden[name], atol=1e-5)
 
 
@@ -121,7 +121,7 @@ def test_correspondence_is_the_cosine_of_every_pair():
     assert (stego.correspondence(torch.zeros(1, 1, 5), b[:1]) == 0).all()  # nor do they divide by zero
 
 
-def test_centring_keeps_the_mean_and_levels_the_rows():
+def test_centering_keeps_the_mean_and_levels_the_rows():
     similarity = torch.rand(3, 6, 9, generator=seeded())
     similarity[0] += 2
     similarity[:, 1] += 1  # a patch that is like everything
@@ -343,7 +343,7 @@ def test_the_history_is_the_weighted_loss_of_the_authors():
 
 
 def test_negatives_are_averaged_not_added():
-    """Uncentred, two negatives of three images are all ordered pairs of different images, each once."""
+    """Uncentered, two negatives of three images are all ordered pairs of different images, each once."""
     features, _ = planted(images=3, side=3)
     model = train(
         features, 2, code_dim=3, weights=(1, 0, 2), center=False, epochs=1, batch_size=3, samples=9, negatives=2,
@@ -448,7 +448,7 @@ def test_as_many_pairs_attract_as_share_a_cluster():
         assert attracting == pytest.approx(expected, abs=0.03), name
 
 
-def test_sampled_correspondences_are_centred_cosines_of_few_images(data):
+def test_sampled_correspondences_are_centered_cosines_of_few_images(data):
     features, _ = data
     pairs = stego.sampled_correspondences(features, images=5, samples=7, neighbors=3)
     assert list(pairs) == list(stego.Shifts._fields)

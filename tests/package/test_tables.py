@@ -20,9 +20,9 @@ def test_a_table_of_measures_has_a_row_for_each():
 
 
 def test_tables_of_descriptions_have_their_numbers_where_they_belong():
-    table = tables.columns({"colour": {"road": 0.2, "lake": 0.4}, "net": {"road": 0.5, "lake": 0.7}}, "class", "C")
+    table = tables.columns({"color": {"road": 0.2, "lake": 0.4}, "net": {"road": 0.5, "lake": 0.7}}, "class", "C")
     assert table.rows == [["road", "0.20", "0.50"], ["lake", "0.40", "0.70"], ["mean", "0.30", "0.60"]]
-    scores = {"Dubai": {"k-NN": {"colour": (0.3, 0.1, 0.5), "net": (0.4, 0.2, 0.6)}}}
+    scores = {"Dubai": {"k-NN": {"color": (0.3, 0.1, 0.5), "net": (0.4, 0.2, 0.6)}}}
     assert tables.by_set(scores, "C").rows == [["Dubai", "k-NN", "0.30", "0.40"]]
     assert tables.shares(scores["Dubai"], "right", "C").rows[1] == ["k-NN", "net", "0.40", "0.20 to 0.60"]
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 from scipy import ndimage
 
-AERIAL_PIXEL = 0.5  # metres
+AERIAL_PIXEL = 0.5  # meters
 
 
 def shading(relief: np.ndarray, elevation: float, azimuth: float) -> np.ndarray:
-    """Sunlight on a surface (Lambert's cosine law), [rows, cols]; 1 on level ground. relief in metres."""
+    """Sunlight on a surface (Lambert's cosine law), [rows, cols]; 1 on level ground. relief in meters."""
     slope_x, slope_y = np.zeros_like(relief), np.zeros_like(relief)
     slope_x[:, 1:-1] = (relief[:, 2:] - relief[:, :-2]) / (2 * AERIAL_PIXEL)
     slope_y[1:-1] = (relief[2:] - relief[:-2]) / (2 * AERIAL_PIXEL)
@@ -19,13 +19,13 @@ def shading(relief: np.ndarray, elevation: float, azimuth: float) -> np.ndarray:
 
 
 def cast_shadow(top: np.ndarray, elevation: float, azimuth: float) -> np.ndarray:
-    """How deep every pixel lies in shadow, [rows, cols], 0 (sunlit) to 1. top: height of the surface in metres.
+    """How deep every pixel lies in shadow, [rows, cols], 0 (sunlit) to 1. top: height of the surface in meters.
 
     A pixel is in shadow when the ray to the sun passes below a top on its way: the tops, lowered by the ray's
-    climb, are moved towards us by 1, 2, 4, ... pixels, so that seven steps cover 127 pixels.
+    climb, are moved toward us by 1, 2, 4, ... pixels, so that seven steps cover 127 pixels.
     """
-    step = np.array([-np.cos(azimuth), np.sin(azimuth)])  # towards the sun: rows, cols
-    climb = np.float32(np.tan(elevation) * AERIAL_PIXEL)  # metres per pixel
+    step = np.array([-np.cos(azimuth), np.sin(azimuth)])  # toward the sun: rows, cols
+    climb = np.float32(np.tan(elevation) * AERIAL_PIXEL)  # meters per pixel
     horizon = top.copy()
     for i in range(7):
         dy, dx = np.rint(step * 2**i).astype(int)
@@ -42,16 +42,16 @@ def _overlap(shift: int) -> slice:
 
 
 def illuminate(albedo: np.ndarray, top: np.ndarray, relief: np.ndarray, sun: tuple, sky: float) -> np.ndarray:
-    """Colour under sun and sky, [3, rows, cols]. sky: share of the light that comes from the blue sky."""
+    """Color under sun and sky, [3, rows, cols]. sky: share of the light that comes from the blue sky."""
     lit = shading(relief, *sun) * (1 - cast_shadow(top, *sun))
-    around = ndimage.uniform_filter(top, 13)  # high neighbours hide a part of the sky
+    around = ndimage.uniform_filter(top, 13)  # high neighbors hide a part of the sky
     open_sky = 1 - 0.45 * np.clip((around - top) / 6, 0, 1)
     blue = np.array([0.9, 1.0, 1.13], np.float32)
     return np.stack([a * ((1 - sky) * lit + sky * b * open_sky) for a, b in zip(albedo, blue, strict=True)])
 
 
 def photograph(rng: np.random.Generator, light: np.ndarray) -> np.ndarray:
-    """What the camera makes of the light: exposure, colour cast, haze, blur, gamma, noise; [3, rows, cols] uint8."""
+    """What the camera makes of the light: exposure, color cast, haze, blur, gamma, noise; [3, rows, cols] uint8."""
     size = light.shape[-1]
     gain = np.exp(rng.normal(0, 0.15)) * np.exp(rng.normal(0, 0.045, 3))
     haze = rng.uniform(0, 0.13) * np.array([0.9, 1.0, 1.12])

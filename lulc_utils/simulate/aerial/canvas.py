@@ -1,4 +1,4 @@
-"""The canvas of a scene: labels, colours and heights, and how to paint on it.
+"""The canvas of a scene: labels, colors and heights, and how to paint on it.
 
 Drawing touches only the window of rows and columns around an object, never the whole scene: this is what
 makes a scene with a thousand trees fast.
@@ -20,7 +20,7 @@ Color = Sequence[float | np.ndarray] | np.ndarray  # red, green and blue: number
 
 @dataclass
 class Land:
-    """What has been drawn so far. All arrays cover the scene; heights are metres above level ground."""
+    """What has been drawn so far. All arrays cover the scene; heights are meters above level ground."""
 
     rng: np.random.Generator
     grid: Grid
@@ -29,7 +29,7 @@ class Land:
     v: np.ndarray
     labels: np.ndarray  # [rows, cols] uint8
     taken: np.ndarray  # [rows, cols] bool: streets, water and buildings, where nothing can be built
-    albedo: np.ndarray  # [3, rows, cols] colour in white light
+    albedo: np.ndarray  # [3, rows, cols] color in white light
     top: np.ndarray  # [rows, cols] height of the surface: casts shadows
     relief: np.ndarray  # [rows, cols] shape of the surface without walls and trunks: gives shading
     grain: np.ndarray  # [rows, cols] noise, deviation 1: fine,
@@ -96,7 +96,7 @@ def local_axes(land: Land, area: tuple[slice, slice], x: float, y: float, angle:
 
 
 def paint(land: Land, area: tuple, mask: np.ndarray, color: Color, label: int | None = None) -> None:
-    """Give masked pixels of a window a colour, (3,) or three [h, w] arrays, and a label (None: keep it)."""
+    """Give masked pixels of a window a color, (3,) or three [h, w] arrays, and a label (None: keep it)."""
     for band, value in zip(land.albedo, color, strict=True):
         np.copyto(band[area], np.float32(value), where=mask)
     if label is not None:
@@ -104,7 +104,7 @@ def paint(land: Land, area: tuple, mask: np.ndarray, color: Color, label: int | 
 
 
 def textured(land: Land, area: tuple, color: Color, grain: float, blotch: float, cloud: float) -> list[np.ndarray]:
-    """A colour made uneven by the scene's noise: three [h, w] arrays."""
+    """A color made uneven by the scene's noise: three [h, w] arrays."""
     noise = 1 + grain * land.grain[area]
     noise += blotch * land.blotch[area]
     noise += cloud * land.cloud[area]
@@ -112,5 +112,5 @@ def textured(land: Land, area: tuple, color: Color, grain: float, blotch: float,
 
 
 def mixed(a: Color, b: Color, share: np.ndarray) -> list[np.ndarray]:
-    """From colour a (share 0) to colour b (share 1): three arrays shaped like `share`."""
+    """From color a (share 0) to color b (share 1): three arrays shaped like `share`."""
     return [p + (q - p) * share for p, q in zip(a, b, strict=True)]

@@ -8,7 +8,7 @@ from lulc_utils.legends import Aerial
 from lulc_utils.simulate.aerial.canvas import Color, Land, cell_window, depth_inside, mixed, paint, textured
 from lulc_utils.simulate.layout import Cell, to_image
 
-# ---------------------------------------------------------------------------------------------- colours
+# ---------------------------------------------------------------------------------------------- colors
 
 LUSH, OLIVE, STRAW = np.array([[0.21, 0.31, 0.13], [0.33, 0.36, 0.19], [0.52, 0.46, 0.29]])
 SOIL_COLORS = np.array(
@@ -24,7 +24,7 @@ WATER_COLORS = np.array(
 
 
 def leaf_color(dry: float) -> np.ndarray:
-    """Colour of leaves between lush green (0), olive (0.5) and straw (1), (3,)."""
+    """Color of leaves between lush green (0), olive (0.5) and straw (1), (3,)."""
     dry = min(max(dry, 0.0), 1.0)
     return LUSH + (OLIVE - LUSH) * 2 * dry if dry < 0.5 else OLIVE + (STRAW - OLIVE) * (2 * dry - 1)
 
@@ -53,7 +53,7 @@ def draw_colors(rng: np.random.Generator) -> dict:
 
 
 def flat_ground(land: Land, cell: Cell, color: Color, look: tuple, label: int) -> None:
-    """Fill a cell with an uneven colour; look: strength of grain, blotch and cloud."""
+    """Fill a cell with an uneven color; look: strength of grain, blotch and cloud."""
     area = cell_window(land, cell)
     if area:
         inside = depth_inside(land, area, cell) > 0

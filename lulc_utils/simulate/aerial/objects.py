@@ -78,7 +78,7 @@ def drive_cars(land: Land, road: Road) -> None:
 
 
 def car(land: Land, x: float, y: float, along_u: bool) -> None:
-    """One car of 4.5 x 2 metres with its shadow, where the ground is road or bare."""
+    """One car of 4.5 x 2 meters with its shadow, where the ground is road or bare."""
     area = window(land, x, y, 6)
     if area is None:
         return
@@ -99,7 +99,7 @@ def building(land: Land, u: float, v: float, size: tuple, along_u: bool, roof: s
     """Draw a building of size (length, width) pixels around (u, v); False when its ground is not free.
 
     roof: "gable", "hip" or "flat". The building is straight (not bent like the grid), so that its corners are right
-    angles. No street, water or other building may be on its ground or within one metre of it.
+    angles. No street, water or other building may be on its ground or within one meter of it.
     """
     x, y = to_image(land.grid, u, v)
     half = size[0] / 2, size[1] / 2
@@ -120,7 +120,7 @@ def building(land: Land, u: float, v: float, size: tuple, along_u: bool, roof: s
 
 
 def draw_roof(land: Land, area: tuple, on: np.ndarray, axes: tuple, roof: str) -> np.ndarray:
-    """Colour a roof and return its height above the eaves in metres, [h, w]."""
+    """Color a roof and return its height above the eaves in meters, [h, w]."""
     a, b, to_eaves, half = axes
     palette = land.colors["flat roofs" if roof == "flat" else "roofs"]
     color = palette[land.rng.integers(len(palette))] * land.rng.uniform(0.88, 1.12)
@@ -159,7 +159,7 @@ def flat_roof(land: Land, area: tuple, on: np.ndarray, axes: tuple, color: np.nd
 
 
 def draw_crowns(rng: np.random.Generator, conifers: float, leafy: float) -> dict[int, list[np.ndarray]]:
-    """Shapes of crowns by radius 3..11 pixels: four per radius, height in metres, [2r + 3, 2r + 3], 0 outside.
+    """Shapes of crowns by radius 3..11 pixels: four per radius, height in meters, [2r + 3, 2r + 3], 0 outside.
 
     conifers: share of pointed crowns; leafy: how bumpy the round ones are.
     """

@@ -8,9 +8,9 @@ A landscape is built the way a real one came about, and photographed at the end:
 4. buildings stand on free ground of their lot, along the street.
 5. trees     fill forests, line fields, grow in gardens; no crown reaches over a road, roof, crop or water.
 6. light     The date and the latitude place the sun; heights shade surfaces and cast shadows.
-7. sensor    Exposure, colour cast, haze, blur and noise make a photograph of it.
+7. sensor    Exposure, color cast, haze, blur and noise make a photograph of it.
 
-Colours tell little, as in reality: roofs, roads and gravel are grey, ripe crops and soil brown, trees, crops and
+Colors tell little, as in reality: roofs, roads and gravel are gray, ripe crops and soil brown, trees, crops and
 meadows green, and all of them change from scene to scene. Structure tells the classes apart. Labels describe the
 surface: ground in shadow keeps its class. The location of a scene is only nominal: the real place looks different.
 """
@@ -84,7 +84,7 @@ def _moment(rng: np.random.Generator, latitude: float) -> tuple[datetime.date, t
 
 
 def _landscape(rng: np.random.Generator, size: int) -> Land:
-    """Steps 1 to 5: the land with its labels, colours and heights."""
+    """Steps 1 to 5: the land with its labels, colors and heights."""
     land = empty_land(rng, draw_grid(rng, size), draw_colors(rng), size)
     blocks, roads = zones.plan(land)
     streets, houses = [], []

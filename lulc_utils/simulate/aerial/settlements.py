@@ -21,7 +21,7 @@ class House(NamedTuple):
     size: tuple[float, float]  # length, width in pixels
     along_u: bool
     roof: str
-    height: float  # of the eaves, metres
+    height: float  # of the eaves, meters
     drive: Cell | None = None
 
 
@@ -66,7 +66,7 @@ def _garden(land: Land, lot: Cell) -> None:
 
 
 def _home(land: Land, lot: Cell, side: int, long_u: bool) -> list[House]:
-    """The house of a lot, a few metres from the street on `side`, and sometimes a shed behind it."""
+    """The house of a lot, a few meters from the street on `side`, and sometimes a shed behind it."""
     rng = land.rng
     front, depth = lot.sides if long_u else lot.sides[::-1]
     length = min(rng.uniform(0.66, 0.86) * front, front - 7)

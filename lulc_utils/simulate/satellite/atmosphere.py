@@ -22,7 +22,7 @@ def hillshade(hill: np.ndarray, steepness: float, sun: tuple[float, float]) -> n
 
 
 def _smooth(image: np.ndarray, a: float) -> np.ndarray:
-    """Every pixel takes the share `a` from its neighbours above and below, then left and right."""
+    """Every pixel takes the share `a` from its neighbors above and below, then left and right."""
     out = image.copy()
     out[..., 1:-1, :] += a * (image[..., 2:, :] + image[..., :-2, :] - 2 * image[..., 1:-1, :])
     image = out.copy()

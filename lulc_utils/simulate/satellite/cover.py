@@ -91,7 +91,7 @@ def _litter(soil: np.ndarray, share: np.ndarray) -> np.ndarray:
 def _crops(
     state: _State, ground: Ground, kind: int, crops: tuple[Crop, ...], now: Weather, soil: np.ndarray, region: Region
 ) -> None:
-    """Fields: every one has its species, its sowing date and its vigour; some are sown again after the harvest."""
+    """Fields: every one has its species, its sowing date and its vigor; some are sown again after the harvest."""
     species = np.minimum((ground.choice[:, 0] * len(crops)).astype(int), len(crops) - 1)
     followed = (kind == Satellite.WINTER_CROP) & (ground.choice[:, 1] < region.second)
     for number, crop in enumerate(crops):
@@ -104,8 +104,8 @@ def _crops(
 def _grow(state: _State, ground: Ground, units: np.ndarray, crop: Crop, now: Weather, soil: np.ndarray) -> None:
     traits = ground.traits[units]
     growth = crop_growth(crop, now.day - now.delay - 11 * traits[:, 2])
-    vigour = np.exp(0.25 * traits[:, 3])
-    state.lai[units] = crop.lai * vigour * growth.leaves + 0.12 * np.maximum(traits[:, 4], 0)  # and weeds
+    vigor = np.exp(0.25 * traits[:, 3])
+    state.lai[units] = crop.lai * vigor * growth.leaves + 0.12 * np.maximum(traits[:, 4], 0)  # and weeds
     state.chlorophyll[units] *= 1 - 0.85 * growth.ripeness
     state.brown[units] += 0.55 * growth.ripeness
     state.water[units] = 0.013 - 0.009 * growth.ripeness

@@ -17,7 +17,7 @@ from lulc_utils.simulate.light import fractal_noise
 from lulc_utils.simulate.satellite.regions import Region
 from lulc_utils.simulate.satellite.spectra import MATERIALS, SOILS, WATERS, table_of
 
-SATELLITE_PIXEL = 10.0  # metres
+SATELLITE_PIXEL = 10.0  # meters
 FIELDS = np.array([Satellite.TREES, Satellite.GRASS, Satellite.WINTER_CROP, Satellite.SUMMER_CROP], np.uint8)
 STANDS = 6  # kinds of stands that each wild class consists of, told apart by noise
 
@@ -114,7 +114,7 @@ def _rivers_and_lakes(rng: np.random.Generator, wet: np.ndarray, hill: np.ndarra
 
 
 def _settlements(rng: np.random.Generator, u: np.ndarray, v: np.ndarray, cover: np.ndarray) -> np.ndarray:
-    """Score: near one of a few centres, in blocks with straight sides; single farms lie further out."""
+    """Score: near one of a few centers, in blocks with straight sides; single farms lie further out."""
     size = len(u)
     blocks = [np.floor(a / 3) * 3 for a in (u, v)]
     middles = rng.uniform(u.min() * 0.7, u.max() * 0.7, (rng.integers(1, 5), 2))
@@ -142,7 +142,7 @@ def _town(rng: np.random.Generator, region: Region, density: np.ndarray) -> np.n
 
 
 def water_of(region: Region, choice: np.ndarray) -> np.ndarray:
-    """Shares of spectra.WATERS in lakes and rivers, [U, 3], from choice [U]: neighbours in 0..1 are alike."""
+    """Shares of spectra.WATERS in lakes and rivers, [U, 3], from choice [U]: neighbors in 0..1 are alike."""
     shares = np.array([region.waters.get(name, 0) for name in WATERS])
     middle = np.cumsum(shares) - shares / 2
     closeness = np.exp(-abs(choice[:, None] - middle) / 0.15) * shares

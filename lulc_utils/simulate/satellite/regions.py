@@ -21,7 +21,7 @@ class Region(NamedTuple):
     longitudes: tuple[float, float]
     climate: Climate
     mix: tuple[float, ...]  # mean share of the classes, in the order of SATELLITE_CLASSES
-    parcel: float  # longest side of a usual field, metres
+    parcel: float  # longest side of a usual field, meters
     strips: float  # how much longer than wide fields are
     wild: float  # share of trees and grass that is not in fields
     soils: dict[str, float]  # share of each soil of spectra.SOILS

@@ -78,13 +78,13 @@ def weather(climate: Climate, latitude: float, longitude: float, day: float, yea
     year  how this year differs: (days by which everything is later, extra moisture)
     """
     now = (season_day(day, latitude) - year[0]) % DAYS_PER_YEAR
-    polewards = abs(latitude) - abs(climate.latitude)
+    poleward = abs(latitude) - abs(climate.latitude)
     east = longitude - climate.longitude
-    swing = max(climate.swing + 0.35 * polewards + climate.swing_inland * east, 0.5)
-    warmth = climate.mean - 0.7 * polewards - swing * np.cos(2 * np.pi * (now - COLDEST) / DAYS_PER_YEAR)
+    swing = max(climate.swing + 0.35 * poleward + climate.swing_inland * east, 0.5)
+    warmth = climate.mean - 0.7 * poleward - swing * np.cos(2 * np.pi * (now - COLDEST) / DAYS_PER_YEAR)
     rain = climate.wet_swing * np.cos(2 * np.pi * (now - climate.wettest) / DAYS_PER_YEAR)
-    moisture = np.clip(climate.wetness + year[1] + climate.drier * polewards + rain, 0, 1)
-    delay = climate.delay[0] * polewards + climate.delay[1] * east
+    moisture = np.clip(climate.wetness + year[1] + climate.drier * poleward + rain, 0, 1)
+    delay = climate.delay[0] * poleward + climate.delay[1] * east
     return Weather(now, float(warmth), float(moisture), float(delay))
 
 
@@ -102,7 +102,7 @@ def crop_growth(crop: Crop, day: np.ndarray) -> Growth:
     """State of a crop on season days [U], which already contain the delay of the place and of the field.
 
     Leaves rise in two steps (young plants, then the main growth) and fall when ripe; stubble stays after the harvest
-    and fades within about three months, or is ploughed under a month before the next sowing.
+    and fades within about three months, or is plowed under a month before the next sowing.
     """
     since = (np.asarray(day, float) - crop.sown) % DAYS_PER_YEAR
     start, full, ripe, gone = ((d - crop.sown) % DAYS_PER_YEAR for d in (crop.start, crop.full, crop.ripe, crop.gone))
@@ -111,6 +111,6 @@ def crop_growth(crop: Crop, day: np.ndarray) -> Growth:
     ripeness = step(since, ripe - 8, gone)
     cut = step(since, gone + 3, gone - 3)
     leaves = standing * (1 - 0.55 * ripeness) * cut
-    unploughed = step(since, DAYS_PER_YEAR - 10, DAYS_PER_YEAR - 40)
-    residue = (1 - cut) * np.exp(-np.maximum(since - gone, 0) / 60) * unploughed
+    unplowed = step(since, DAYS_PER_YEAR - 10, DAYS_PER_YEAR - 40)
+    residue = (1 - cut) * np.exp(-np.maximum(since - gone, 0) / 60) * unplowed
     return Growth(leaves, ripeness * cut, residue)

@@ -15,7 +15,7 @@ import numpy as np
 
 # the ten bands of Sentinel-2 that look at the ground; the others look at the atmosphere
 GROUND_BANDS = ("B02", "B03", "B04", "B05", "B06", "B07", "B08", "B8A", "B11", "B12")
-WAVELENGTHS = (492, 560, 665, 704, 741, 783, 833, 865, 1614, 2202)  # nanometres, centres of GROUND_BANDS
+WAVELENGTHS = (492, 560, 665, 704, 741, 783, 833, 865, 1614, 2202)  # nanometers, centers of GROUND_BANDS
 COARSE = (3, 4, 5, 7, 8, 9)  # index in GROUND_BANDS of those with 20 m pixels; the others have 10 m
 
 SOILS = {  # dry
@@ -50,9 +50,9 @@ class Canopy(NamedTuple):
     """Plants on many places, each an array [U]: what the table of canopies asks for."""
 
     lai: np.ndarray  # leaf area per ground area, 0 to 7.5
-    chlorophyll: np.ndarray  # micrograms per square centimetre of leaf, 4 to 65
+    chlorophyll: np.ndarray  # micrograms per square centimeter of leaf, 4 to 65
     brown: np.ndarray  # 0 (fresh) to 1.2 (dead)
-    water: np.ndarray  # centimetres of water in the leaf, 0.003 to 0.022
+    water: np.ndarray  # centimeters of water in the leaf, 0.003 to 0.022
     steep: np.ndarray  # 0: flat leaves (beet), 1: steep leaves (wheat)
 
 
@@ -99,7 +99,7 @@ def vegetation(canopy: Canopy, background: np.ndarray, sun_zenith: float) -> np.
     angle = axes["leaf_angle"][0] + np.asarray(canopy.steep) * np.ptp(axes["leaf_angle"])
     values = (angle, canopy.lai, canopy.chlorophyll, canopy.brown, canopy.water)
     grid = [_place(axes[name], value) for name, value in zip(_TRAITS, values, strict=True)]
-    steps = np.cumprod((1, *shape[:0:-1]))[::-1]  # rows between neighbours along each axis
+    steps = np.cumprod((1, *shape[:0:-1]))[::-1]  # rows between neighbors along each axis
     row, weight = np.zeros((1, len(background)), np.int64), np.ones((1, len(background)), np.float32)
     for (below, share), step in zip(grid, steps, strict=True):  # after it: [32, U], the corners around each canopy
         row = np.concatenate([row + below * step, row + (below + 1) * step])
@@ -110,6 +110,6 @@ def vegetation(canopy: Canopy, background: np.ndarray, sun_zenith: float) -> np.
 
 
 def ndvi(pixels: np.ndarray) -> np.ndarray:
-    """Normalised difference vegetation index of [10, ...] reflectances in GROUND_BANDS: (B08 - B04) / (B08 + B04)."""
+    """Normalized difference vegetation index of [10, ...] reflectances in GROUND_BANDS: (B08 - B04) / (B08 + B04)."""
     red, infrared = pixels[GROUND_BANDS.index("B04")], pixels[GROUND_BANDS.index("B08")]
     return (infrared - red) / np.maximum(infrared + red, 1e-6)

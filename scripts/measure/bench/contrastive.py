@@ -109,7 +109,7 @@ def run(crops: tuple[int, ...] = (32, 64, 96), repeats: int = 3) -> list[Row]:
 
 
 def whole_step(batch_size: int = 16, crop: int = 32, steps: int = 20) -> Row:
-    """Steps per second of `pretrain` as the chapter calls it, views and optimiser included."""
+    """Steps per second of `pretrain` as the chapter calls it, views and optimizer included."""
     images = torch.rand(32, len(co.GROUND_BANDS), 64, 64, generator=torch.Generator().manual_seed(0))
     co.pretrain(images, co.Pretraining(steps=2, batch_size=batch_size, crop=crop))
     start = time.perf_counter()
@@ -118,7 +118,7 @@ def whole_step(batch_size: int = 16, crop: int = 32, steps: int = 20) -> Row:
         "contrastive pre-training",
         steps / (time.perf_counter() - start),
         "steps/s",
-        f"Whole steps as chapter 3 does them, views and optimiser included ({batch_size} patches, crop {crop}).",
+        f"Whole steps as chapter 3 does them, views and optimizer included ({batch_size} patches, crop {crop}).",
     )
 
 

@@ -1,7 +1,7 @@
 """Speed of a STEGO training step next to the authors' version (`make bench`). Nothing here is a test.
 
 Ours: features of the frozen backbone are computed once, and the head sees only the patches that a step samples.
-The authors' step computes backbone and head for the whole maps of an image and its neighbour, samples both at
+The authors' step computes backbone and head for the whole maps of an image and its neighbor, samples both at
 random coordinates, and takes its negatives from the batch ("two groups"). "Seven groups" also computes the maps of the
 five negatives, which the authors' code does not do; it shows the cost without that trick.
 """
@@ -127,7 +127,7 @@ def step_rows(step: float, what: str, taken: dict[str, float], live: dict[str, f
         ("head on full maps", "keeps the features but runs the head on all patches", taken, 20),
         ("backbone in every step", "runs the backbone, too", live, 200),
     ):
-        for groups, maps in (("two", "an image and its neighbour"), ("seven", "these and five negatives")):
+        for groups, maps in (("two", "an image and its neighbor"), ("seven", "these and five negatives")):
             rows.append(
                 Row(
                     f"STEGO, {name}, {groups} groups",

@@ -47,7 +47,7 @@ def test_last_blocks_follow_one_another_as_in_timm(golden_vit, golden):
             call(golden_vit, golden["vit_x"], blocks=blocks)
 
 
-def test_images_are_normalised_once(vit, images):
+def test_images_are_normalized_once(vit, images):
     as_bytes = bb.patch_features(vit, images)
     as_floats = bb.patch_features(vit, images.astype(np.float64) / 255)
     as_tensor = bb.patch_features(vit, torch.from_numpy(images))

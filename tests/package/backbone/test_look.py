@@ -1,4 +1,4 @@
-"""Similarity, principal colours and raw colour by hand."""
+"""Similarity, principal colors and raw color by hand."""
 
 import pytest
 import torch

@@ -67,7 +67,7 @@ def write_manifest(folder, origin, name="tiny"):
         lines += [f"# {len(body)} bytes", f'"{path}" sha256:{hashlib.sha256(body).hexdigest()} {url}']
     (folder / f"{name}.txt").write_text("\n".join(lines) + "\n")
     entry = dict(title="Tiny", about="Made up.", files=len(FILES), bytes=sum(map(len, FILES.values())))
-    entry |= dict(licence="none", licence_short="none", citation="none", homepage="none", commit="0123abc")
+    entry |= dict(license="none", license_short="none", citation="none", homepage="none", commit="0123abc")
     entry |= dict(repository="none", used_in=[0])
     (folder / "datasets.yaml").write_text(yaml.safe_dump({"datasets": {name: entry}}))
     return folder

@@ -80,11 +80,11 @@ def test_masks_of_both_kinds_read_the_same_and_bring_their_place(tmp_path, high)
     assert data.ground_resolution(scene) == pytest.approx(156_543.034 / 2**20 * np.cos(np.radians(1)), rel=1e-4)
 
 
-def test_the_ground_shrinks_towards_the_pole_and_is_unknown_without_a_place():
+def test_the_ground_shrinks_toward_the_pole_and_is_unknown_without_a_place():
     pixels = np.zeros((1, 2, 2), np.uint8)
-    for lat, metres in ((0, 111_319.5), (60, 55_659.7)):
+    for lat, meters in ((0, 111_319.5), (60, 55_659.7)):
         place = Scene("a", pixels, ("x",), "s", transform=from_origin(10, lat + 0.001, 0.001, 0.001), crs=DEGREES)
-        assert data.ground_resolution(place) == pytest.approx(metres / 1000, rel=1e-4)
+        assert data.ground_resolution(place) == pytest.approx(meters / 1000, rel=1e-4)
     with pytest.raises(ValueError, match="'a' has no coordinate reference system"):
         data.ground_resolution(Scene("a", pixels, ("x",), "s"))
 

@@ -18,7 +18,7 @@ def table(tmp_path):
     return tmp_path
 
 
-def test_rows_have_a_block_of_a_hundred_kilometres_where_places_are_known(table):
+def test_rows_have_a_block_of_a_hundred_kilometers_where_places_are_known(table):
     fields = crops.read_crops("eastern", table / "table.txt", table / "places.txt")
     assert fields.names == ("blue_S1", "slope") and fields.x.dtype == np.float32
     np.testing.assert_allclose(fields.x, [[0.1, 4], [0.2, 5.5], [0.3, 6]], rtol=1e-6)

@@ -20,7 +20,7 @@ def test_labels_from_colors_by_hand():
     rgb = np.array([[[226, 132, 0]], [[169, 41, 0]], [[41, 246, 0]]], np.uint8)  # [3, 1, 3]
     assert labels_from_colors(rgb, data.DUBAI_COLORS).tolist() == [[0, 1, UNLABELLED]]
     stranger = np.concatenate([rgb, np.full((3, 1, 2), 7, np.uint8)], axis=2)
-    with pytest.raises(ValueError, match="2 pixels of the mask have the colour #070707, "):
+    with pytest.raises(ValueError, match="2 pixels of the mask have the color #070707, "):
         labels_from_colors(stranger, data.DUBAI_COLORS)
     relaxed = labels_from_colors(stranger, data.DUBAI_COLORS, allow_other=True)
     assert relaxed.tolist() == [[0, 1, UNLABELLED, UNLABELLED, UNLABELLED]] and relaxed.dtype == np.uint8

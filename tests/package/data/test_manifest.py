@@ -26,7 +26,7 @@ def test_manifest_lists_what_the_book_uses():
     assert data.manifest_folder() == MANIFEST and data.names() == NAMES
     assert {path.stem for path in MANIFEST.glob("*.txt")} == set(NAMES)
     optional = yaml.safe_load((MANIFEST / "datasets.yaml").read_text())["optional"]
-    assert all(set(entry) == {"title", "where", "licence"} for entry in optional)
+    assert all(set(entry) == {"title", "where", "license"} for entry in optional)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -43,7 +43,7 @@ def test_registry_parses_and_agrees_with_the_description(name, tmp_path):
     for file in files:
         assert file.url in {f"{repository}/{quote(file.name)}" for repository in repositories}
         assert ".." not in Path(file.name).parts and not file.name.startswith("/") and "\\" not in file.name
-    needed = {"title", "about", "licence", "licence_short", "citation", "homepage"}
+    needed = {"title", "about", "license", "license_short", "citation", "homepage"}
     assert all(entry[key] for key in needed) and isinstance(entry["used_in"], list)
 
 

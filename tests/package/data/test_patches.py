@@ -1,4 +1,4 @@
-"""Satellite patches at 30 m with two kinds of labels, EuroSAT in colour, and the checked files of Galileo."""
+"""Satellite patches at 30 m with two kinds of labels, EuroSAT in color, and the checked files of Galileo."""
 
 import json
 import os

@@ -88,7 +88,7 @@ def test_the_pool_is_built_and_continued(four, tmp_path, capsys):
     with (out / "naip" / "images.csv").open() as lines:
         rows = list(csv.DictReader(lines))
     assert [row["file"] for row in rows] == ["chico_2018_3.jpg", "chico_2020_3.jpg"]
-    assert {row["place"] for row in rows} == {"chico 3"} and all("CC BY" in row["licence"] for row in rows)
+    assert {row["place"] for row in rows} == {"chico 3"} and all("CC BY" in row["license"] for row in rows)
     with rasterio.open(spoiled) as original, rasterio.open(out / "naip" / "chico_2020_3.jpg") as image:
         assert np.abs(original.read((1, 2, 3)).astype(int) - image.read()).max() < 6
     assert sorted(path.name for path in out.iterdir()) == ["naip", "nepal", "uc-merced"]

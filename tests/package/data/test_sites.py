@@ -21,7 +21,7 @@ def test_simulated_rows_come_from_the_box_and_are_the_same_twice():
     for values, (low, high) in ((rows.lat, BOX.lat), (rows.lon, BOX.lon), (rows.day, BOX.day)):
         assert low <= values.min() <= values.max() <= high
     assert len(np.unique(rows.group)) <= 6
-    part = sites.simulated(40_002, 2, BOX, CLASSES)  # a scene does not depend on its neighbours
+    part = sites.simulated(40_002, 2, BOX, CLASSES)  # a scene does not depend on its neighbors
     np.testing.assert_array_equal(part.x, rows.x[np.isin(rows.group, part.group)])
 
 

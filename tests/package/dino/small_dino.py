@@ -24,7 +24,7 @@ def tiny(**changes) -> dino.Settings:
 
 
 def drawn(n: int = 4, size: int = 64) -> list[Scene]:
-    """Scenes in which every image has colours and stripes of its own."""
+    """Scenes in which every image has colors and stripes of its own."""
     rng = np.random.default_rng(0)
     scenes = []
     for i in range(n):

@@ -96,7 +96,7 @@ def test_images_that_cannot_be_used_are_named(tmp_path, capsys):
     (tmp_path / "empty").mkdir()
     assert cli.main(command(tmp_path / "empty", tmp_path / "w.safetensors")[3:]) == 2
     assert "holds no image" in capsys.readouterr().err
-    for count, dtype, sentence in ((5, "uint8", "has 5 bands"), (3, "uint16", "8 bits per colour")):
+    for count, dtype, sentence in ((5, "uint8", "has 5 bands"), (3, "uint16", "8 bits per color")):
         folder = tmp_path / f"{count}{dtype}"
         folder.mkdir()
         profile = {"driver": "GTiff", "count": count, "height": 64, "width": 64, "dtype": dtype}

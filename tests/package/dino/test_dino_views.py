@@ -10,7 +10,7 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def numbered(size: int = 200) -> torch.Tensor:
-    """An image whose colours tell the place: red the row, green the column."""
+    """An image whose colors tell the place: red the row, green the column."""
     rows = torch.arange(size).view(-1, 1).expand(size, size)
     return torch.stack([rows, rows.T, torch.zeros_like(rows)]).to(torch.uint8)
 

@@ -12,9 +12,9 @@ GOLDEN = Path(__file__).parents[2] / "golden"
 
 
 def blobs(rng, shape=(3, 8, 8), dim=6, classes=3, noise=0.3):
-    centres = 3 * np.eye(classes, dim)
+    centers = 3 * np.eye(classes, dim)
     labels = rng.integers(0, classes, shape)
-    return (centres[labels] + noise * rng.normal(size=(*shape, dim))).astype(np.float32), labels
+    return (centers[labels] + noise * rng.normal(size=(*shape, dim))).astype(np.float32), labels
 
 
 def test_golden_knn_of_the_dino_reference():

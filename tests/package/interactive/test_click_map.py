@@ -31,7 +31,7 @@ def scenes():
 def features(scenes):
     pixels = np.stack([scene.pixels for scene in scenes.values()])
     trained, random = (backbone.patch_features(backbone.load(name), pixels) for name in ("embedded", "random"))
-    return {"random ViT": random, "raw colour": raw_color(pixels), "embedded": trained}
+    return {"random ViT": random, "raw color": raw_color(pixels), "embedded": trained}
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +41,7 @@ def figure(scenes, features):
 
 @pytest.fixture
 def page(offline_page, tmp_path):
-    """Shows HTML as a file; afterwards nothing may have gone wrong or asked the network."""
+    """Shows HTML as a file; afterward nothing may have gone wrong or asked the network."""
 
     def opened(html, width=900):
         (tmp_path / "page.html").write_text(PAGE.format(html), encoding="utf8")
@@ -115,7 +115,7 @@ BAD = [
 
 @pytest.mark.parametrize("change, message", BAD, ids=[m for _, m in BAD])
 def test_bad_input_gets_one_sentence(scenes, features, change, message):
-    given, kinds = change(scenes, features["raw colour"].numpy())
+    given, kinds = change(scenes, features["raw color"].numpy())
     with pytest.raises(ValueError, match=message):
         interactive.click_map(given, kinds, caption=CAPTION)
 

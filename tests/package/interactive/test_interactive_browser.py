@@ -30,7 +30,7 @@ def features():
 
 @pytest.fixture
 def show(offline_page, tmp_path):
-    """Opens figures as a file and returns the page; afterwards nothing may have gone wrong or asked the network."""
+    """Opens figures as a file and returns the page; afterward nothing may have gone wrong or asked the network."""
 
     def opened(*figures, width=900):
         path = tmp_path / "page.html"
@@ -208,7 +208,7 @@ def test_seasons_show_the_simulators_numbers(show):
     lines = page.locator("svg").first.locator("polyline")
     dashes = [lines.nth(k).get_attribute("stroke-dasharray") for k in range(6)]
     names = page.locator("svg").first.locator("text").all_text_contents()
-    assert len(set(dashes)) == 6 and set(seasons.LINES) <= set(names), "told apart by more than colour"
+    assert len(set(dashes)) == 6 and set(seasons.LINES) <= set(names), "told apart by more than color"
 
 
 def test_several_on_a_page_work_alone_leak_no_names_and_fit_a_narrow_screen(show, scene, features):

@@ -41,7 +41,7 @@ def folder(network, tmp_path_factory):
 
 @pytest.fixture
 def page(offline_page, folder):
-    """The page; afterwards nothing may have gone wrong or asked the network."""
+    """The page; afterward nothing may have gone wrong or asked the network."""
     offline_page.goto((folder / "page.html").as_uri())
     yield offline_page
     assert not offline_page.errors and not offline_page.requests_out
@@ -175,7 +175,7 @@ def test_a_photograph_of_512_by_384_pixels_goes_through_every_view(page):
     page.get_by_role("slider", name="Groups").press("Home")
     assert "group 2" in words(page) and "group 3" not in words(page)
     before = painted(page)
-    page.get_by_label("Described by").select_option(label="raw colour")
+    page.get_by_label("Described by").select_option(label="raw color")
     assert painted(page) != before
     assert page.title() == "Try it" and page.locator("main img:not([alt])").count() == 0, "a name became markup"
     page.set_viewport_size({"width": 390, "height": 800})

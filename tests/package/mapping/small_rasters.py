@@ -14,7 +14,7 @@ CLASSES = (LandCover("water", "#0072b2"), LandCover("grass", "#7bc97b"), LandCov
 def predict(pixels):
     """Three classes by the brightness of the first band: [C, h, w] -> [3, h, w]."""
     x = pixels[0].astype(np.float32)
-    return np.stack([-np.abs(x - centre) for centre in (40, 120, 200)])
+    return np.stack([-np.abs(x - center) for center in (40, 120, 200)])
 
 
 MODEL = mapping.Model(predict, "nearest brightness", "abc123", CLASSES)

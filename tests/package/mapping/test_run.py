@@ -82,7 +82,7 @@ def test_memory_waits_only_for_the_rows_of_one_overlap(tmp_path, monkeypatch):
         ({"resolution": -1.0}, "must be above 0, not -1"),
         ({"resampling": "magic"}, "There is no resampling 'magic'"),
         ({"overlap": 300}, "between 0 and a third"),
-        ({"classes": [("water", "blue")]}, "colour of class 'water' must look like #1f77b4, not blue"),
+        ({"classes": [("water", "blue")]}, "color of class 'water' must look like #1f77b4, not blue"),
         ({"model": predict}, "needs 1 to 255 classes"),
         ({"model": lambda p: p[:2], "classes": CLASSES}, "must answer 3 classes x 40 x 50 pixels"),
         (

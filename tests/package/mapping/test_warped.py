@@ -1,4 +1,4 @@
-"""A map has classes where the source was measured and nowhere else; resolutions are metres on the ground."""
+"""A map has classes where the source was measured and nowhere else; resolutions are meters on the ground."""
 
 from functools import cache
 
@@ -120,8 +120,8 @@ def test_a_turned_raster_keeps_square_pixels_of_its_size(tmp_path, target):
 # ------------------------------------------------------------------------------------------- resolution
 
 
-def model_of(metres):
-    return mapping.Model(predict, "m", "1", CLASSES, resolution=metres)
+def model_of(meters):
+    return mapping.Model(predict, "m", "1", CLASSES, resolution=meters)
 
 
 def located(path, crs, lon, lat, size):
@@ -130,7 +130,7 @@ def located(path, crs, lon, lat, size):
 
 
 @pytest.mark.parametrize(
-    "crs, lon, lat, size, metres, advice",
+    "crs, lon, lat, size, meters, advice",
     [
         ("EPSG:4326", -74, 40.7, 10 / 111_320, 0.5, "crs='EPSG:32618', resolution=0.5"),
         ("EPSG:4326", 18, -34, 1e-4, 30, "crs='EPSG:32734', resolution=30"),
@@ -141,22 +141,22 @@ def located(path, crs, lon, lat, size):
     ],
 )
 def test_another_resolution_is_refused_in_every_unit_with_advice_that_works(
-    tmp_path, crs, lon, lat, size, metres, advice
+    tmp_path, crs, lon, lat, size, meters, advice
 ):
     source = located(tmp_path / "a.tif", crs, lon, lat, size)
-    with pytest.raises(ValueError, match=f"the model was trained at {metres:g} m; pass {advice}") as refused:
-        do(source, tmp_path / "map.tif", model_of(metres))
+    with pytest.raises(ValueError, match=f"the model was trained at {meters:g} m; pass {advice}") as refused:
+        do(source, tmp_path / "map.tif", model_of(meters))
     words = str(refused.value).split("pass ")[1].split(" to warp")[0].split(" (")[0]
-    out = do(source, tmp_path / "map.tif", model_of(metres), **eval(f"dict({words})"))
+    out = do(source, tmp_path / "map.tif", model_of(meters), **eval(f"dict({words})"))
     with rasterio.open(out) as file:
         places = file.transform * (np.array([25, 26, 25]), np.array([25, 25, 26]))
         corners = np.array(reproject(file.crs, "EPSG:4326", *places))
     steps = (corners[:, 1:] - corners[:, :1]) * [[np.cos(np.radians(lat))], [1]] * 111_320
-    np.testing.assert_allclose(np.hypot(*steps), metres, rtol=0.01)
+    np.testing.assert_allclose(np.hypot(*steps), meters, rtol=0.01)
 
 
 @pytest.mark.parametrize(
-    "crs, lon, lat, size, metres",
+    "crs, lon, lat, size, meters",
     [
         ("EPSG:4326", 5, 0, 10 / 111_320, 10),
         ("EPSG:4326", 5, 45, 10 / 111_320, 10),
@@ -165,15 +165,15 @@ def test_another_resolution_is_refused_in_every_unit_with_advice_that_works(
         ("EPSG:32631", 5, 60, 10, 10),
     ],
 )
-def test_the_right_resolution_passes_in_every_unit(tmp_path, crs, lon, lat, size, metres):
-    do(located(tmp_path / "a.tif", crs, lon, lat, size), tmp_path / "map.tif", model_of(metres))
+def test_the_right_resolution_passes_in_every_unit(tmp_path, crs, lon, lat, size, meters):
+    do(located(tmp_path / "a.tif", crs, lon, lat, size), tmp_path / "map.tif", model_of(meters))
 
 
 def test_a_resolution_in_the_wrong_unit_is_said_to_be_one(tmp_path):
     source = located(tmp_path / "a.tif", "EPSG:4326", -74, 40.7, 10 / 111_320)
-    for metres in (10, 0.5):
-        with pytest.raises(ValueError, match=rf"resolution={metres:g} is larger than .* units of EPSG:4326 \(degree\)"):
-            do(source, tmp_path / "map.tif", resolution=metres)
+    for meters in (10, 0.5):
+        with pytest.raises(ValueError, match=rf"resolution={meters:g} is larger than .* units of EPSG:4326 \(degree\)"):
+            do(source, tmp_path / "map.tif", resolution=meters)
     for nonsense in (float("inf"), float("nan"), -1, 0):
         with pytest.raises(ValueError, match="resolution must be above 0"):
             do(source, tmp_path / "map.tif", resolution=nonsense)

@@ -24,7 +24,7 @@ def test_spans_cover_an_axis_and_their_weights_sum_to_one(length, overlap):
     assert count.max() <= 2 and (count == 2).sum() == overlap * (len(spans) - 1)
 
 
-def test_the_weight_falls_towards_the_edge_of_the_window():
+def test_the_weight_falls_toward_the_edge_of_the_window():
     first, last = mapping.spans(50, 30, 10)
     assert (np.diff(mapping.weights(first)[-10:]) < 0).all() and (np.diff(mapping.weights(last)[:10]) > 0).all()
     assert mapping.weights(first)[-1] < 0.01 and (mapping.weights(first)[:-10] == 1).all()

@@ -8,7 +8,7 @@ from lulc_utils.places import web
 
 @pytest.fixture
 def server(tmp_path, monkeypatch):
-    """An empty catalogue on localhost, whose files lie in tmp_path/"web"."""
+    """An empty catalog on localhost, whose files lie in tmp_path/"web"."""
     pytest.importorskip("pystac_client")
     monkeypatch.setattr(web, "BACKOFF", 0.0)
     monkeypatch.delenv("LULC_OFFLINE", raising=False)

@@ -1,4 +1,4 @@
-"""A catalogue and images that the tests make and serve on localhost."""
+"""A catalog and images that the tests make and serve on localhost."""
 
 import json
 import threading
@@ -158,7 +158,7 @@ def write_worldcover(server, tile="N45E009", step=0.0005):
 
 
 def get(server, bbox=BOX, dates="2023-06-01/2023-08-31", **options):
-    options = {"labels": False, "progress": False, "catalogue": server.url} | options
+    options = {"labels": False, "progress": False, "catalog": server.url} | options
     return places.place(bbox, dates, worldcover=server.url + "/wc_{tile}.tif", **options)
 
 

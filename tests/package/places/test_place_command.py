@@ -13,7 +13,7 @@ from lulc_utils.cli import main
 def test_a_box_in_a_string_is_read_once_and_kept(server, tmp_path):
     write_worldcover(server)
     server.items = [make_item(server, "A")]
-    options = {"catalogue": server.url, "worldcover": server.url + "/wc_{tile}.tif", "progress": False}
+    options = {"catalog": server.url, "worldcover": server.url + "/wc_{tile}.tif", "progress": False}
     options["cache"] = tmp_path / "kept"
     text = " ".join(map(str, BOX)) + " 2023-06-01/2023-08-31"
     [first] = places.open_place(text, **options)
@@ -51,7 +51,7 @@ def test_command_line_writes_a_whole_place_or_nothing(server, tmp_path, capsys):
     server.items = [make_item(server, "A")]
     out = tmp_path / "place.tif"
     box = ["--bbox", *map(str, BOX), "--dates", "2023-06-01/2023-08-31"]
-    local = ["--catalogue", server.url, "--worldcover", server.url + "/wc_{tile}.tif", "--out", str(out)]
+    local = ["--catalog", server.url, "--worldcover", server.url + "/wc_{tile}.tif", "--out", str(out)]
     server.fail = {"/A/B12.tif": 1000}
     assert main(["place", *box, *local, "--quiet"]) == 1
     assert "could not be read in 3 tries" in capsys.readouterr().err

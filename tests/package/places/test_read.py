@@ -106,7 +106,7 @@ class Thing:
         ({"earthsearch:boa_offset_applied": False, "s2:processing_baseline": "04.00"}, {"offset": 0}, -0.1),
         ({"earthsearch:boa_offset_applied": False, "s2:processing_baseline": "02.14"}, {"offset": -0.1}, 0.0),
         ({"s2:processing_baseline": "05.00"}, {"offset": -0.1}, -0.1),
-        ({"s2:processing_baseline": "05.00"}, {"offset": 0}, 0.0),  # the catalogue has taken it off
+        ({"s2:processing_baseline": "05.00"}, {"offset": 0}, 0.0),  # the catalog has taken it off
         ({"s2:processing_baseline": "05.00"}, {}, -0.1),
         ({"s2:processing_baseline": "03.01"}, {}, 0.0),
         ({}, {"offset": -0.1}, -0.1),
@@ -147,7 +147,7 @@ def test_offset_is_taken_off_once(server):
 
 
 def test_metadata_that_contradict_the_pixels_are_refused(server):
-    """Known in the real catalogue: the flag says "not applied" but the numbers have it off already."""
+    """Known in the real catalog: the flag says "not applied" but the numbers have it off already."""
     server.items = [make_item(server, "A", base=-1000, **{"earthsearch:boa_offset_applied": False})]
     with pytest.raises(ValueError, match="says that 0.1 was added .* of A, but .*--offset 0"):
         get(server)
@@ -173,7 +173,7 @@ def test_a_server_that_fails_for_a_moment_is_asked_again(server):
     with pytest.raises(data.DataUnavailable, match="/A/B04.tif could not be read in 3 tries"):
         get(server)
     server.fail = {"/search": True}
-    with pytest.raises(data.DataUnavailable, match="The catalogue http.* answered 500; try again later"):
+    with pytest.raises(data.DataUnavailable, match="The catalog http.* answered 500; try again later"):
         get(server)
 
 

@@ -1,4 +1,4 @@
-"""Which images a catalogue has, which are taken, and what is refused."""
+"""Which images a catalog has, which are taken, and what is refused."""
 
 import builtins
 import json
@@ -19,7 +19,7 @@ def test_the_clearest_day_that_covers_the_box_is_taken_and_ties_go_to_the_earlie
     clear = make_item(server, "part", cloud=0, day="2023-07-01", corner=partial)
     for items in ([a, b, clear], [clear, b, a]):
         server.items = items
-        items = places.search(BOX, "2023-07-01/2023-07-31", catalogue=server.url)
+        items = places.search(BOX, "2023-07-01/2023-07-31", catalog=server.url)
         assert [i.id for i in items] == ["part", "A", "B"]
         assert [i.id for i in places.choose(items, BOX, 20)] == ["A"]
     b["properties"]["eo:cloud_cover"] = 2
@@ -31,7 +31,7 @@ def test_the_clearest_day_that_covers_the_box_is_taken_and_ties_go_to_the_earlie
 
 def test_no_more_images_are_read_than_the_box_needs(server):
     server.items = [make_item(server, "A", cloud=4), make_item(server, "A2", cloud=2)]
-    items = places.search(BOX, "2023-07-01", catalogue=server.url)
+    items = places.search(BOX, "2023-07-01", catalog=server.url)
     assert [i.id for i in places.choose(items, BOX, 20)] == ["A2"]
 
 
@@ -41,10 +41,10 @@ def test_of_two_baselines_the_newer_is_taken(server, square):
     new = make_item(server, "S2A_32TMR_20230701_1_L2A", cloud=9, **{"s2:processing_baseline": "05.00"}, **square)
     for items in ([old, new], [new, old]):
         server.items = items
-        items = places.search(BOX, "2023-07-01", catalogue=server.url)
+        items = places.search(BOX, "2023-07-01", catalog=server.url)
         assert [i.id for i in places.choose(items, BOX, 20)] == [new["id"]]
     new["properties"]["datetime"] = "2023-07-01T12:00:30Z"  # another pass, which happens near the poles
-    items = places.search(BOX, "2023-07-01", catalogue=server.url)
+    items = places.search(BOX, "2023-07-01", catalog=server.url)
     assert [i.id for i in places.choose(items, BOX, 20)] == [old["id"]]
 
 
@@ -65,12 +65,12 @@ def test_no_item_and_all_cloudy(server):
 
 
 def test_the_api_is_asked_for_the_box_and_the_days(server):
-    places.search(BOX, "2023-07-01/2023-07-31", catalogue=server.url)
+    places.search(BOX, "2023-07-01/2023-07-31", catalog=server.url)
     assert server.asked["bbox"] == list(BOX) and server.asked["collections"] == ["sentinel-2-l2a"]
     assert server.asked["datetime"] == "2023-07-01T00:00:00Z/2023-07-31T23:59:59Z"
 
 
-def test_a_static_catalogue_will_do(server, tmp_path):
+def test_a_static_catalog_will_do(server, tmp_path):
     item = make_item(server, "A")
     about = {"stac_version": "1.0.0", "description": "a test"}
     extent = {"spatial": {"bbox": [[-180, -90, 180, 90]]}, "temporal": {"interval": [["2015-01-01T00:00:00Z", None]]}}
@@ -79,14 +79,14 @@ def test_a_static_catalogue_will_do(server, tmp_path):
     collection = {"type": "Collection", "id": "sentinel-2-l2a", "license": "other", "extent": extent, **about}
     collection["links"] = [{"rel": "item", "href": "A/item.json"}]
     for asset in item["assets"].values():
-        asset["href"] = "./" + asset["href"].rsplit("/", 1)[1]  # relative, as static catalogues are
+        asset["href"] = "./" + asset["href"].rsplit("/", 1)[1]  # relative, as static catalogs are
     for name, what in (("catalog", root), ("collection", collection), ("A/item", item)):
         (server.folder / f"{name}.json").write_text(json.dumps(what))
-    for catalogue in (f"{server.url}/catalog.json", str(server.folder / "catalog.json")):
-        scene = get(server, catalogue=catalogue)
+    for catalog in (f"{server.url}/catalog.json", str(server.folder / "catalog.json")):
+        scene = get(server, catalog=catalog)
         assert scene.valid.all() and "A" in scene.source
         with pytest.raises(ValueError, match="has no collection 'landsat'"):
-            get(server, catalogue=catalogue, collection="landsat")
+            get(server, catalog=catalog, collection="landsat")
 
 
 @pytest.mark.parametrize(
@@ -103,13 +103,13 @@ def test_a_static_catalogue_will_do(server, tmp_path):
 )
 def test_wrong_boxes(bbox, message):
     with pytest.raises(ValueError, match=message):
-        places.place(bbox, "2023-07-01", catalogue="http://127.0.0.1:9")
+        places.place(bbox, "2023-07-01", catalog="http://127.0.0.1:9")
 
 
 @pytest.mark.parametrize("dates", ["summer", "2023-07", "2023-07-32", "2023-07-01/2023-07-02/2023-07-03", ""])
 def test_wrong_dates(dates):
     with pytest.raises(ValueError, match="Dates look like 2023-06-01/2023-08-31"):
-        places.place(BOX, dates, catalogue="http://127.0.0.1:9")
+        places.place(BOX, dates, catalog="http://127.0.0.1:9")
 
 
 def test_more_wrong_requests(server):
@@ -140,15 +140,15 @@ def test_around_a_point():
 
 def test_offline_in_one_sentence(server, monkeypatch):
     gone = "http://127.0.0.1:9"  # the discard port: nothing listens
-    with pytest.raises(data.DataUnavailable, match="The catalogue .* cannot be reached .* a GeoTIFF of your own"):
-        get(server, catalogue=gone)
+    with pytest.raises(data.DataUnavailable, match="The catalog .* cannot be reached .* a GeoTIFF of your own"):
+        get(server, catalog=gone)
     monkeypatch.setenv("LULC_OFFLINE", "1")
     with pytest.raises(data.DataUnavailable, match="LULC_OFFLINE is set"):
         get(server)
     monkeypatch.delenv("LULC_OFFLINE")
     (server.folder / "page").write_text("<html>log in to the hotel network</html>")
-    with pytest.raises(data.DataUnavailable, match="catalogue"):
-        get(server, catalogue=f"{server.url}/page")
+    with pytest.raises(data.DataUnavailable, match="catalog"):
+        get(server, catalog=f"{server.url}/page")
 
 
 def test_without_pystac_client_it_says_what_to_install(monkeypatch):

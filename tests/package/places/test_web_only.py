@@ -1,4 +1,4 @@
-"""A catalogue on the web makes nobody open a file of this machine."""
+"""A catalog on the web makes nobody open a file of this machine."""
 
 import json
 import shutil
@@ -53,7 +53,7 @@ def test_an_item_cannot_name_a_file_of_this_machine(server, secret, own_link):
         assert "\n" not in str(caught.value)
 
 
-def test_relative_names_follow_the_catalogue_not_what_an_item_says_of_itself(server, secret):
+def test_relative_names_follow_the_catalog_not_what_an_item_says_of_itself(server, secret):
     item = server.items[0]
     item["links"] = [{"rel": "self", "href": str(secret.parent / "x.json")}]
     item["assets"]["red"]["href"] = "B04.tif"
@@ -86,8 +86,8 @@ def test_the_reference_system_is_a_number_or_comes_from_the_file(server, tmp_pat
         assert get(server).crs.to_epsg() == 32632
 
 
-def static_catalogue(server, folder, name="A"):
-    """Writes root, collection and an item as files with relative links, as static catalogues have them."""
+def static_catalog(server, folder, name="A"):
+    """Writes root, collection and an item as files with relative links, as static catalogs have them."""
     about = {"stac_version": "1.0.0", "description": "a test"}
     extent = {"spatial": {"bbox": [[-180, -90, 180, 90]]}, "temporal": {"interval": [["2015-01-01T00:00:00Z", None]]}}
     item = make_item(server, name)
@@ -102,10 +102,10 @@ def static_catalogue(server, folder, name="A"):
 
 @pytest.mark.parametrize("rel", ["self", "root", "child", "data", "search"])
 @pytest.mark.parametrize("start", ["file://", ""])
-def test_a_catalogue_cannot_link_to_a_file_of_this_machine(server, tmp_path, rel, start):
+def test_a_catalog_cannot_link_to_a_file_of_this_machine(server, tmp_path, rel, start):
     (tmp_path / "own").mkdir()
-    static_catalogue(server, tmp_path / "own", "secret")  # complete, if only it is opened
-    root, _, _ = static_catalogue(server, server.folder)
+    static_catalog(server, tmp_path / "own", "secret")  # complete, if only it is opened
+    root, _, _ = static_catalog(server, server.folder)
     name = "collection" if rel in ("child", "data") else "catalog"
     link = {"rel": rel, "href": f"{start}{tmp_path}/own/{name}.json"}
     root["links"] = [link] if rel == "child" else [*root["links"], link]
@@ -115,10 +115,10 @@ def test_a_catalogue_cannot_link_to_a_file_of_this_machine(server, tmp_path, rel
     if rel == "self":
         (server.folder / "collection.json").unlink()
     if rel == "data":  # not needed, so not opened
-        assert "secret" not in get(server, catalogue=f"{server.url}/catalog.json").source
+        assert "secret" not in get(server, catalog=f"{server.url}/catalog.json").source
     else:
         with pytest.raises((data.DataUnavailable, ValueError)):
-            get(server, catalogue=f"{server.url}/catalog.json")
+            get(server, catalog=f"{server.url}/catalog.json")
 
 
 def test_pages_of_results_cannot_lead_to_a_file_of_this_machine(server, tmp_path):
@@ -130,26 +130,26 @@ def test_pages_of_results_cannot_lead_to_a_file_of_this_machine(server, tmp_path
         get(server)
 
 
-def test_old_catalogues_whose_items_make_pystac_open_a_link_are_refused(server, tmp_path):
-    _, _, item = static_catalogue(server, server.folder)
+def test_old_catalogs_whose_items_make_pystac_open_a_link_are_refused(server, tmp_path):
+    _, _, item = static_catalog(server, server.folder)
     (tmp_path / "collection.json").write_text(json.dumps({"id": "x", "properties": {"secret": 1}}))
     item["stac_version"] = "0.8.0"
     item["links"] = [{"rel": "collection", "href": f"file://{tmp_path}/collection.json"}]
     (server.folder / "A" / "item.json").write_text(json.dumps(item))
     with pytest.raises(data.DataUnavailable, match="older than STAC 1.0"):
-        get(server, catalogue=f"{server.url}/catalog.json")
+        get(server, catalog=f"{server.url}/catalog.json")
 
 
-def test_what_a_local_catalogue_links_to_on_the_web_is_held_to_it_too(server, secret, tmp_path):
+def test_what_a_local_catalog_links_to_on_the_web_is_held_to_it_too(server, secret, tmp_path):
     (tmp_path / "own").mkdir()
-    root, child, item = static_catalogue(server, tmp_path / "own")
+    root, child, item = static_catalog(server, tmp_path / "own")
     (server.folder / "A" / "B04.tif").unlink()
     item["assets"]["red"]["href"] = f"file://{secret}"
     (server.folder / "A" / "item.json").write_text(json.dumps(item))
-    catalogue = str(tmp_path / "own" / "catalog.json")
+    catalog = str(tmp_path / "own" / "catalog.json")
     (tmp_path / "own" / "A" / "item.json").write_text(json.dumps(item))
-    assert get(server, catalogue=catalogue).valid.all(), "a local item may name a local file"
+    assert get(server, catalog=catalog).valid.all(), "a local item may name a local file"
     child["links"] = [{"rel": "item", "href": f"{server.url}/A/item.json"}]
     (tmp_path / "own" / "collection.json").write_text(json.dumps(child))
     with pytest.raises(data.DataUnavailable, match="image A is on the web but names 'file:///"):
-        get(server, catalogue=catalogue)
+        get(server, catalog=catalog)

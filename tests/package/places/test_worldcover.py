@@ -29,9 +29,9 @@ def test_where_worldcover_has_no_tile_nothing_is_labelled_and_it_says_so(server)
 
 
 @pytest.mark.parametrize("end", ["{tiles}", "{}", "{tile", "{tile.shape}", "{0}", "{tile!x}"])
-def test_a_misspelt_placeholder_is_one_sentence(end):
+def test_a_misspelled_placeholder_is_one_sentence(end):
     with pytest.raises(ValueError, match="may contain {tile}, {year} and {version} and no other braces, not 'x/"):
-        places.place(BOX, "2023-07-01", worldcover=f"x/{end}.tif", catalogue="http://127.0.0.1:9")
+        places.place(BOX, "2023-07-01", worldcover=f"x/{end}.tif", catalog="http://127.0.0.1:9")
 
 
 def test_tiles_of_worldcover():

@@ -42,12 +42,12 @@ def test_classes_are_balanced_over_scenes_and_differ_between_them(train):
     assert (shares.std(0) > 0.03).all()
 
 
-def test_colour_alone_is_not_enough_for_a_linear_probe(train, test):
+def test_color_alone_is_not_enough_for_a_linear_probe(train, test):
     probe = evaluate.linear_probe(raw_color(train[0], PATCH).numpy(), train[1])
     assert 0.2 < evaluate.miou(test[1], evaluate.predict(probe, raw_color(test[0], PATCH).numpy()), CLASSES) <= 0.45
 
 
-def test_colour_alone_does_not_cluster_into_classes(train, test):
+def test_color_alone_does_not_cluster_into_classes(train, test):
     features = raw_color(train[0], PATCH).numpy()
     clusters = cluster.kmeans(features, CLASSES)
     counts = evaluate.confusion(train[1], evaluate.predict(clusters, features), CLASSES, CLASSES)
@@ -83,7 +83,7 @@ def small_network():
 
 
 def batch(pixels, labels, rng, crops=8, size=128):
-    """Random crops on the patch grid, turned, mirrored, with random exposure and colour cast."""
+    """Random crops on the patch grid, turned, mirrored, with random exposure and color cast."""
     x, y, patches = [], [], size // PATCH
     for n in rng.integers(len(pixels), size=crops):
         row, col = rng.integers(0, labels.shape[1] - patches + 1, 2)
@@ -91,14 +91,14 @@ def batch(pixels, labels, rng, crops=8, size=128):
         turns, mirror = int(rng.integers(4)), int(rng.choice([-1, 1]))
         x.append(np.rot90(pixels[n][at], turns, (-2, -1))[..., ::mirror])
         y.append(np.rot90(labels[n, row : row + patches, col : col + patches], turns)[..., ::mirror])
-    x = normalised(np.stack(x))
+    x = normalized(np.stack(x))
     gain = np.exp(rng.normal(0, 0.15, (crops, 1, 1, 1)) + rng.normal(0, 0.06, (crops, 3, 1, 1)))
     shift = rng.normal(0, 0.25, (crops, 1, 1, 1)) + rng.normal(0, 0.1, (crops, 3, 1, 1))
     x = x * torch.from_numpy(gain).float() + torch.from_numpy(shift).float()
     return x.contiguous(memory_format=torch.channels_last), torch.from_numpy(np.stack(y)).long()
 
 
-def normalised(pixels):
+def normalized(pixels):
     return (torch.from_numpy(pixels).float() / 255 - 0.4) / 0.2
 
 
@@ -108,16 +108,16 @@ def test_structure_separates_the_classes_for_a_small_network(train, test, one_th
         torch.manual_seed(0)
         network = small_network()
     rng, steps = np.random.default_rng(0), 1400
-    optimiser = torch.optim.AdamW(network.parameters(), weight_decay=1e-2)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 4e-3, total_steps=steps, pct_start=0.2)
+    optimizer = torch.optim.AdamW(network.parameters(), weight_decay=1e-2)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 4e-3, total_steps=steps, pct_start=0.2)
     for _ in range(steps):
         x, y = batch(*train, rng)
         loss = F.cross_entropy(network(x), y)
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         loss.backward()
-        optimiser.step()
+        optimizer.step()
         schedule.step()
     network.eval()
     with torch.no_grad():
-        labels = np.concatenate([network(normalised(x[None])).argmax(1).numpy() for x in test[0]])
+        labels = np.concatenate([network(normalized(x[None])).argmax(1).numpy() for x in test[0]])
     assert evaluate.miou(test[1], labels.astype(np.uint8), CLASSES) >= 0.75

@@ -11,7 +11,7 @@ PLAIN, COAST, SAVANNA, MIOMBO, PAMPAS, HUMID = simulate.REGIONS
 B02, B03, B04, B05, B06, B07, B08, B8A, B11, B12 = range(10)
 
 
-def test_border_pixels_are_mixtures_of_their_neighbours():
+def test_border_pixels_are_mixtures_of_their_neighbors():
     ground = np.zeros((10, 24, 24), np.float32)
     ground[:, :, 11:] = 0.4
     ground[:, 5:9, 3:6] = 0.3

@@ -47,7 +47,7 @@ def test_the_same_green_field_means_another_crop_in_another_season_or_hemisphere
     assert winter_share(PAMPAS, 35) < 0.3 and winter_share(PAMPAS, 275) > 0.85
 
 
-def test_phenology_is_continuous_in_place_and_day_and_later_polewards():
+def test_phenology_is_continuous_in_place_and_day_and_later_poleward():
     climate = simulate.REGIONS[PLAIN].climate
     for latitude in np.arange(-59.0, 69, 0.5):
         a = seasons.weather(climate, latitude, 10.0, 130)

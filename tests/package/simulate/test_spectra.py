@@ -57,10 +57,10 @@ def test_table_has_the_documented_grid_and_interpolation_returns_its_entries():
 
 def test_a_known_canopy_of_prosail():
     """Full PROSAIL run (PROSPECT-D, 4SAIL; LAI 3.4, 45 ug/cm2, spherical-like 58 degrees, sun 45) over soil 0.1."""
-    grey = np.full((1, 10), 0.1, np.float32)
+    gray = np.full((1, 10), 0.1, np.float32)
     canopy = Canopy(*(np.array([v]) for v in (3.4, 45.0, 0.0, 0.010, 1.0)))
     golden = [0.0202, 0.0516, 0.0141, 0.0711, 0.3157, 0.4139, 0.4140, 0.4136, 0.2133, 0.0905]
-    assert spectra.vegetation(canopy, grey, 45.0)[0] == pytest.approx(golden, abs=2e-3)
+    assert spectra.vegetation(canopy, gray, 45.0)[0] == pytest.approx(golden, abs=2e-3)
 
 
 def test_water_is_darkest_in_the_infrared_and_wet_soil_darker_than_dry():

@@ -18,7 +18,7 @@ from lulc_utils.training import Checked, Run, Saving, add_options, from_options,
 class Settings(Checked):
     steps: int = option(8, "updates", least=1)
     lr: float = option(0.1, "learning rate", above=0)
-    momentum: float | None = option(0.9, "of the centre", least=0, most=1)
+    momentum: float | None = option(0.9, "of the center", least=0, most=1)
     temps: tuple[float, float] = option((0.04, 0.07), "from, to", above=0)
     precision: str = option("fp32", "numbers", choices=("fp32", "bf16"))
     freeze: bool = option(False, "train the head alone")
