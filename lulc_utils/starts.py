@@ -13,7 +13,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from lulc_utils import charts, gains, plot
+from lulc_utils import charts, evaluate, gains, plot
 from lulc_utils.gains import SIZE, in_points
 from lulc_utils.literal import as_label, as_number
 from lulc_utils.plot import COLORS, MARKERS, Notice, Table
@@ -47,6 +47,18 @@ def labelled_points(images: np.ndarray, few: np.ndarray, classes: tuple[LandCove
             axis.plot(col, row, "o", markersize=9, color=classes[few[i, row, col]].color, markeredgecolor="white")
     plot.legend(figure, classes)
     return figure
+
+
+def median_ground(truth: np.ndarray, before: np.ndarray, after: np.ndarray, n_classes: int) -> int:
+    """The ground whose gain in mIoU, `after` minus `before`, is the median: no better an example than half of the rest.
+
+    All three [P, H, W]; the upper one of the two in the middle when P is even.
+    """
+    gain = [
+        evaluate.miou(t, b, n_classes) - evaluate.miou(t, a, n_classes)
+        for t, a, b in zip(truth, before, after, strict=True)
+    ]
+    return int(np.argsort(gain, kind="stable")[len(gain) // 2])
 
 
 def training(axis: Axes, curves: Mapping[str, Mapping[int, float]], plain: Mapping[str, float]) -> None:

@@ -38,6 +38,14 @@ def closed():
     plt.close("all")
 
 
+def test_the_ground_that_is_shown_is_the_one_of_median_gain():
+    truth = np.zeros((3, 2, 2), int)
+    before, after = np.ones_like(truth), np.ones_like(truth)
+    after[1, 0], after[2] = 0, 0  # gains of 0, a part and all
+    assert starts.median_ground(truth[[2, 1, 0]], before, after[[2, 1, 0]], 2) == 1
+    assert starts.median_ground(truth[[1, 0, 2]], before, after[[1, 0, 2]], 2) == 0
+
+
 def test_curves_show_the_fewest_and_the_most_points():
     upper, lower = starts.curves(GRID).axes
     assert upper.get_title() == "24 labelled points" and lower.get_title() == "1536 labelled points"
