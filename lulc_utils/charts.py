@@ -52,10 +52,14 @@ def transitions(axis: Axes, table: np.ndarray, names: Sequence[str], largest: fl
 
 
 def scatter(axis: Axes, x: np.ndarray, y: np.ndarray, kinds: Mapping[LandCover, np.ndarray]) -> None:
-    """Points [N] in the colors of their classes: `{class: [N] bool, its points}`."""
-    for marker, (kind, which) in zip(MARKERS[1:], kinds.items(), strict=False):
-        style = {"color": kind.color, "marker": marker, "edgecolors": "black", "linewidths": 0.3}
-        axis.scatter(x[which], y[which], s=14, label=as_label(kind.name), **style)
+    """Points [N] by class, `{class: [N] bool, its points}`; every class has a shape as well as a color.
+
+    The colors are not those of maps, which are made for areas: two of them may be too much alike in marks this small.
+    """
+    for i, (kind, which) in enumerate(kinds.items()):
+        face = COLORS[i] if i % 2 == 0 else "none"  # the hollow ones leave those below them to be seen
+        style = {"marker": "o^sv"[i % 4], "facecolors": face, "edgecolors": COLORS[i], "linewidths": 1.2}
+        axis.scatter(x[which], y[which], s=20, label=as_label(kind.name), **style)
 
 
 def bands(axis: Axes, lines: Mapping[str, Mapping[float, Interval]]) -> None:

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from lulc_utils import charts
+from lulc_utils.scene import LandCover
 
 
 @pytest.fixture
@@ -56,3 +57,13 @@ def test_four_ladders_stand_two_by_two(panels, shape):
     assert figure.axes[0].get_gridspec().get_geometry() == shape
     assert [t.get_text() for t in figure.axes[0].get_yticklabels()] == ["few", "every"]
     plt.close(figure)
+
+
+def test_classes_of_a_scatter_differ_in_color_shape_and_filling(axes):
+    kinds = {LandCover("maize", "#f3ed46"): np.array([True, False]), LandCover("wheat", "#e69f00"): np.ones(2, bool)}
+    charts.scatter(axes[0], np.arange(2), np.arange(2), kinds)
+    filled, hollow = axes[0].collections
+    assert filled.get_label() == "maize" and hollow.get_label() == "wheat" and len(hollow.get_offsets()) == 2
+    assert len(filled.get_facecolors()) == 1 and len(hollow.get_facecolors()) == 0
+    assert filled.get_edgecolors().tolist() != hollow.get_edgecolors().tolist()
+    assert filled.get_paths()[0].vertices.shape != hollow.get_paths()[0].vertices.shape
