@@ -15,6 +15,20 @@ from lulc_utils.evaluate import predict as predict_rows
 from lulc_utils.scene import UNLABELLED
 
 
+def tuned_answers(
+    model: UNet,
+    images: np.ndarray,
+    labels: np.ndarray,
+    test_images: np.ndarray,
+    classes: int,
+    settings: Finetuning,
+    device: str | torch.device = "cpu",
+) -> np.ndarray:
+    """Classes [T, H, W] of test images by a copy of the network, fine-tuned on images [P, C, H, W] and their labels."""
+    tuned = finetune(model, images, labels, classes, settings, device=device)
+    return predict(tuned.model, test_images)
+
+
 def answers_along(
     model: UNet,
     images: np.ndarray,
@@ -25,9 +39,7 @@ def answers_along(
     stops: Collection[int],
     device: str | torch.device = "cpu",
 ) -> dict[int, np.ndarray]:
-    """What a copy of the network, fine-tuned on images [P, C, H, W] and their labels, says after so many steps.
-
-    {steps: classes [T, H, W] of the test images} for each of the `stops`, from one run.
+    """As `tuned_answers`, but after each of these numbers of steps: {steps: classes [T, H, W]}, from one run.
 
     What is seen on the way is what a run of that many steps would give only with `settings.average` above 0.
     """
@@ -42,7 +54,7 @@ def answers_along(
 
 
 def pixel_answers(images: np.ndarray, labels: np.ndarray, test_images: np.ndarray, seed: int = 0) -> np.ndarray:
-    """Classes [T, H, W] by a logistic regression on the values of single pixels: raw, or those of `neighborhoods`."""
+    """The same by a logistic regression on the values of single pixels: raw, or those of `neighborhoods`."""
     x, known = np.moveaxis(images, 1, -1), labels != UNLABELLED
     probe = linear_probe(x[known], labels[known], samples=5000, seed=seed)
     return predict_rows(probe, np.moveaxis(test_images, 1, -1))
