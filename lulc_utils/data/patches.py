@@ -51,7 +51,7 @@ def flood_hls(*, progress: bool = True) -> Flood:
     Pixels are (7, 128, 128) float32 reflectance in HLS_BANDS at 30 m; no place, no date. `land_cover` has the labels of
     WORLDCOVER_CLASSES, a model's answers at 10 m made 30, hence weak; `water` has WATER_CLASSES, drawn by hand. Patches
     that touch on the ground share their `group`: split by it. By its bands track 2 of the IEEE GRSS data fusion contest
-    2024 (Vivone et al. 2026), openly available according to its paper; no license text was found. DataUnavailable when
+    2024 (Li et al. 2026), openly available according to its paper; no license text was found. DataUnavailable when
     files are missing.
     """
     with open(manifest_folder() / "flood_hls_groups.csv", newline="", encoding="utf-8") as stream:
