@@ -47,6 +47,11 @@ def as_number(value: float, digits: int = 2, sign: str = "") -> str:
     return f"{round(value, digits) + 0.0:{sign}.{digits}f}".replace("-", "\u2212")
 
 
+def as_integer(value: int) -> str:
+    """A whole number for a reader, in groups of three: "9 600"."""
+    return f"{value:,d}".replace(",", " ")
+
+
 def as_cell(text: object) -> str:
     """Text for a cell of a CSV table: a spreadsheet would compute what begins like a formula."""
     text = plain(text)

@@ -11,7 +11,7 @@ from IPython.display import Markdown, display
 from lulc_utils import results
 from lulc_utils.data import DataUnavailable
 from lulc_utils.evaluate import mean_interval
-from lulc_utils.literal import as_number
+from lulc_utils.literal import as_integer, as_number
 from lulc_utils.plot import Notice, Table
 
 Interval = tuple[float, float, float]  # (value, low, high)
@@ -88,7 +88,7 @@ def shares(values: Mapping[str, Mapping[str, Interval]], first: str, caption: st
 FORMATS: dict[str, Callable] = {
     "points": lambda v: signed([100 * x for x in v], 1).replace(" (", " points (", 1),
     "percent": lambda v: f"{100 * v[0]:.0f} %",
-    "integer": lambda v: f"{v:d}",
+    "integer": as_integer,
     "verdict": lambda v: "a gain" if v[1] > 0 else "a loss" if v[2] < 0 else "no difference that the repeats can show",
 }
 

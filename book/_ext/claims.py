@@ -49,7 +49,7 @@ ONE = {  # how a single measured value is written; an interval is [value, low, h
     "points": FORMATS["points"],
     "number": lambda v: as_number(_first(v)),
     "percent": lambda v: f"{100 * _first(v):.0f} %",
-    "integer": lambda v: f"{v:d}",
+    "integer": FORMATS["integer"],
 }
 MANY = {  # how a list of them is summarized
     "largest": lambda vs: as_number(max(map(_first, vs)), sign="+"),

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 from cells import command, finished
-from ch3_compare import Task, ends, fresh, gain, trained_both
+from ch3_compare import LADDER, Task, ends, fresh, gain, trained_both
 
 from lulc_utils import contrastive as co
 from lulc_utils import data, evaluate, galileo
@@ -136,7 +136,7 @@ def collect() -> dict:
                 "pre-trained": gains,
                 "Galileo, frozen": galileo_gains,
             }
-    return {"settings": {"draws asked": len(DRAWS), "cells": len(done)}, "grid": grid}
+    return {"settings": {"ladder": LADDER, "draws asked": len(DRAWS), "cells": len(done)}, "grid": grid}
 
 
 def main(arguments: list[str] | None = None) -> int:

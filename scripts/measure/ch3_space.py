@@ -34,6 +34,7 @@ POINTS = (24, 384, 96, 1536)  # in order of importance
 SIDE = (24, 384)  # for which the side experiments are made
 SEEDS, SIDE_SEEDS, EQUAL_SEEDS = range(10), range(5), range(2)
 CLASSES = len(simulate.SATELLITE_CLASSES)
+BED = {"grounds": 300, "test": 40}
 PRETRAINING = {"steps": 2000}  # on a seed that is not reported, 200, 800 and 2000 were better one after the other
 CHANGES = ("views of one date", "random, fitted head", "pre-trained, random head")
 EQUAL = "random, equal compute"
@@ -43,7 +44,7 @@ LONG = 1600 + 2000 * 2 * 16 // 8  # fine-tuning steps of 8 crops that cost as mu
 @functools.lru_cache(1)
 def bed(region: str, seed: int) -> co.Bed:
     """The grounds of one region and seed."""
-    return co.draw_bed(region, seed)
+    return co.draw_bed(region, seed, **BED)
 
 
 def pretrained(region: str, seed: int, device: str, dates: int = 2) -> unet.UNet:
@@ -145,6 +146,7 @@ def collect() -> dict:
     settings = {
         "regions": REGIONS,
         "ladder": LADDER,
+        "bed": BED,
         "pre-training": PRETRAINING["steps"],
         "long": LONG,
         "cells": len(main),

@@ -1,4 +1,4 @@
-"""Numbers in the text of a chapter are those of the result files; book/prose.yml says where each comes from."""
+"""Numbers in the text of chapters and pages are those of the result files; book/prose.yml says where each is from."""
 
 import json
 import re
@@ -20,7 +20,9 @@ def plain(text):
 
 
 def text_of(chapter):
-    """All that a reader reads in a chapter: text and captions."""
+    """All that a reader reads in a chapter: text and captions; or all of a page, by its name without .md."""
+    if (page := ROOT / f"{chapter}.md").exists():
+        return plain(page.read_text(encoding="utf8"))
     cells = json.loads((ROOT / "notebooks" / f"{chapter}.ipynb").read_text(encoding="utf8"))["cells"]
     texts = ["".join(c["source"]) for c in cells if c["cell_type"] == "markdown"]
     figures = [c["metadata"].get("mystnb", {}).get("figure", {}) for c in cells]

@@ -54,10 +54,10 @@ def test_the_guide_reads_every_line_from_a_result_file():
 
 
 def test_a_finding_reads_its_numbers_from_the_results(monkeypatch):
-    kept = {"gains": {"a b": {"in": [0.0213, -0.004, 0.05]}}, "n": {"all": 7}}
+    kept = {"gains": {"a b": {"in": [0.0213, -0.004, 0.05]}}, "n": {"all": 9600}}
     monkeypatch.setattr(tables.results, "measured", lambda chapter, part: kept[part] if chapter == "some" else None)
     text = tables.finding("some", "It gains {gains/a b/in|points},\n  or {gains/a b/in|percent}, in {n/all|integer}.")
-    assert text.data == "It gains +2.1 points (−0.4 to +5.0), or 2 %, in 7."
+    assert text.data == "It gains +2.1 points (−0.4 to +5.0), or 2 %, in 9 600."
     kept["gains"] |= {"up": [0.2, 0.1, 0.3], "down": [-0.2, -0.3, -0.1]}
     verdicts = [tables.finding("some", f"{{gains/{way}|verdict}}").data for way in ("a b/in", "up", "down")]
     assert verdicts == ["no difference that the repeats can show", "a gain", "a loss"]
