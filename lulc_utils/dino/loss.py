@@ -93,13 +93,13 @@ def update_center(center: torch.Tensor, teacher_logits: torch.Tensor, momentum: 
     return momentum * center + (1 - momentum) * mean_over_processes(mean)
 
 
-def entropies(teacher_probs: torch.Tensor) -> tuple[float, float]:
-    """(mean entropy of the answers, entropy of the mean answer) of [..., K], in nats, 0..log K.
+def entropies(answers: torch.Tensor) -> tuple[float, float]:
+    """(mean entropy of the answers, entropy of the mean answer) of probabilities [..., K], in nats, 0..log K.
 
-    Healthy: the first is well below the second. Both near log K: every answer is uniform. Both near 0: every
-    answer is the same prototype.
+    Of a healthy teacher the first is well below the second. Both near log K: every answer is uniform. Both near
+    0: every answer is the same prototype.
     """
-    probs = teacher_probs.detach().float().flatten(0, -2)
+    probs = answers.detach().float().flatten(0, -2)
     each = mean_over_processes(torch.special.entr(probs).sum(-1).mean())
     return float(each), float(torch.special.entr(mean_over_processes(probs.mean(0))).sum())
 

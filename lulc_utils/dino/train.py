@@ -89,7 +89,7 @@ def train(
         descend(n, losses["loss"], now, s)
         update_teacher(n.teacher, n.student, now["momentum"])
         if run.due:
-            run.record(numbers(losses, target, n.centers, now))
+            run.record(numbers(losses, answer, target, n.centers, now, s))
             parts["warnings"] += new_warnings(run, s)
             if watch:
                 watch(F.softmax((target.cls - n.centers[0]) / now["temp"], dim=-1).flatten(0, 1).cpu())
@@ -167,15 +167,21 @@ def update_centers(centers: torch.Tensor, target: Answers, s: Settings) -> None:
 
 
 def numbers(
-    losses: dict[str, torch.Tensor], target: Answers, centers: torch.Tensor, now: dict[str, float]
+    losses: dict[str, torch.Tensor],
+    answer: Answers,
+    target: Answers,
+    centers: torch.Tensor,
+    now: dict[str, float],
+    s: Settings,
 ) -> dict[str, float]:
-    """The record of a step, over all processes."""
+    """The record of a step, over all processes; "student_entropy" is that of one answer about a whole view."""
     record = {"loss": float(mean_over_processes(losses["loss"].detach()))}
     for name, logits, center in zip(("cls", "patch"), target, centers, strict=True):
         if name in losses:
             record[f"{name}_loss"] = float(mean_over_processes(losses[name].detach()))
             probs = F.softmax((logits - center) / now["temp"], dim=-1)
             record[f"{name}_entropy"], record[f"{name}_entropy_of_mean"] = entropies(probs)
+    record["student_entropy"], _ = entropies(F.softmax(answer.cls.detach() / s.student_temp, dim=-1))
     return {**record, "lr": now["lr"], "momentum": now["momentum"], "teacher_temp": now["temp"]}
 
 

@@ -35,7 +35,7 @@ function collapse(live, data) {
     const style = { fill: "none", stroke: data.colors[1], "stroke-width": 2 };
     drawn.append(svg("path", { d: start + outline(shares(run.one, i)), ...style }));
     chart(curves, {
-      lines, x: steps, ys: [run.together, run.each, run.loss], mark: steps[i], level: top, low: 0, high: 5.5, right: 92,
+      lines, x: steps, ys: [run.together, run.each, run.student, run.loss], mark: steps[i], level: top, low: 0, high: 5.5, right: 104,
       xTicks: [steps[0], steps[Math.floor(steps.length / 2)], steps[steps.length - 1]], yTicks: [0, 1, 2, 3, 4, 5],
       xName: "training step", yName: "entropies and loss, nats", say: String,
     });
@@ -51,8 +51,8 @@ function collapse(live, data) {
   function update() {
     const run = chosen(), i = step.value(), each = run.each[i], together = run.together[i];
     const about = (nats) => Math.round(Math.exp(nats));
-    text.textContent = `Step ${steps[i]}, ${run.name}: one answer uses about ${about(each)} of ${prototypes} prototypes, `
-      + `all answers together about ${about(together)}; loss ${run.loss[i].toFixed(2)}. ${verdict(each, together)}`;
+    text.textContent = `Step ${steps[i]}, ${run.name}: one answer of the teacher uses about ${about(each)} of ${prototypes} prototypes, `
+      + `all answers together about ${about(together)}; one of the student's uses about ${about(run.student[i])}; loss ${run.loss[i].toFixed(2)}. ${verdict(each, together)}`;
     draw();
   }
 

@@ -1,4 +1,4 @@
-"""A miniature DINO in training: what becomes of the teacher's answers without centering or without sharpening."""
+"""A miniature DINO in training: what becomes of the answers without centering or without sharpening."""
 
 from __future__ import annotations
 
@@ -12,14 +12,16 @@ from matplotlib.figure import Figure
 
 from lulc_utils.interactive.figure import Interactive, assemble, drawing, image, numbers
 from lulc_utils.plot import COLORS
+from lulc_utils.style import WIDEST
 
 NAMES = {
     (True, True): "centered and sharpened", (False, True): "no centering",
     (True, False): "no sharpening", (False, False): "neither",
 }  # fmt: skip
 LINES = (  # in the order of the chart: what, its name, color and dashes
-    ("together", "mean answer", COLORS[0], "8 4"),
-    ("each", "one answer", "#b87a00", ""),
+    ("together", "teacher, mean", COLORS[0], "8 4"),
+    ("each", "teacher, one", "#b87a00", ""),
+    ("student", "student, one", "#b5608f", "8 3 2 3"),
     ("loss", "loss", "currentColor", "2 3"),
 )
 SHADES = ("#7fa8c9", "#b87a00")  # of the bars, and of the outline over them
@@ -31,7 +33,7 @@ def collapse(
     *,
     caption: str,
 ) -> Interactive:
-    """A slider over the steps and two switches: the teacher's answers as bars, their entropies beside the loss.
+    """A slider over the steps and two switches: the teacher's answers as bars; entropies, the student's too, and loss.
 
     histories   {(centered, sharpened): the history of `dino.train`}, all four combinations, logged at the same steps
     answers     the same keys: what `watch` of `dino.train` was given, one [views, K] of probabilities for each record
@@ -57,7 +59,7 @@ def collapse(
     }  # fmt: skip
     ends = "; ".join(
         f"{run['name']}: entropy of one answer {run['each'][-1]:.1f}, of the mean answer {run['together'][-1]:.1f}, "
-        f"loss {run['loss'][-1]:.1f}"
+        f"of one answer of the student {run['student'][-1]:.1f}, loss {run['loss'][-1]:.1f}"
         for run in runs
     )
     alt = f"Four line charts over {steps[-1]} steps of training, in nats. At the end, {ends}."
@@ -72,7 +74,7 @@ def _run(key: tuple[bool, bool], history: Sequence[dict], answers: Sequence[torc
     views = [a[0].float() for a in answers]
     mean, first = (torch.stack([a[o] for a, o in zip(some, orders, strict=True)]) for some in (means, views))
     packed = [numbers((255 * some.sqrt()).round().byte().numpy()) for some in (mean, first)]
-    keys = {"each": "cls_entropy", "together": "cls_entropy_of_mean", "loss": "cls_loss"}
+    keys = {"each": "cls_entropy", "together": "cls_entropy_of_mean", "student": "student_entropy", "loss": "cls_loss"}
     curves = {name: [round(record[k], 3) for record in history] for name, k in keys.items()}
     about = {"name": NAMES[key], "centering": key[0], "sharpening": key[1]}
     return about | curves | {"mean": packed[0], "one": packed[1]}
@@ -80,17 +82,19 @@ def _run(key: tuple[bool, bool], history: Sequence[dict], answers: Sequence[torc
 
 def _charts(steps: list[int], runs: list[dict], top: float) -> str:
     """All four trainings at once, drawn without pyplot so that no open figure is affected."""
-    figure = Figure(figsize=(8, 5), layout="constrained", dpi=90)
+    figure = Figure(figsize=(WIDEST, 5), layout="constrained", dpi=100)
     FigureCanvasAgg(figure)
-    for axis, run in zip(figure.subplots(2, 2, sharex=True, sharey=True).flat, runs, strict=True):
+    grid = figure.subplots(2, 2, sharex=True, sharey=True)
+    for axis, run in zip(grid.flat, runs, strict=True):
         for what, name, color, dash in LINES:
             style = (0, tuple(map(float, dash.split()))) if dash else "-"
             color = "black" if color == "currentColor" else color
             axis.plot(steps, run[what], color=color, linestyle=style, label=name)
         axis.axhline(top, color="black", linewidth=0.8, linestyle=":")
         axis.set(title=run["name"], ylim=(0, 5.5))
-    figure.supxlabel("training step", fontsize=10)
-    figure.supylabel("nats", fontsize=10)
-    figure.legend(*axis.get_legend_handles_labels(), loc="outside lower center", ncols=3, handlelength=3)
+    for lower, left in zip(grid[1], grid[:, 0], strict=True):
+        lower.set_xlabel("training step")
+        left.set_ylabel("nats")
+    figure.legend(*axis.get_legend_handles_labels(), loc="outside lower center", ncols=4, handlelength=3)
     figure.canvas.draw()
     return drawing(np.asarray(figure.canvas.buffer_rgba())[..., :3].copy(), longest=720)

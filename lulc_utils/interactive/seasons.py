@@ -15,6 +15,7 @@ from lulc_utils.plot import COLORS
 from lulc_utils.simulate import REGIONS, SATELLITE_CLASSES, ndvi, satellite_year
 from lulc_utils.simulate.satellite import DEFAULT_YEAR
 from lulc_utils.simulate.satellite.spectra import WAVELENGTHS
+from lulc_utils.style import WIDEST
 
 DAYS = tuple(range(1, 367, 15))
 LATITUDES = (-60, -54, -48, -42, -36, 36, 42, 48, 54, 60)
@@ -111,7 +112,7 @@ def _date(day: int) -> str:
 
 def _chart(table: np.ndarray, at: tuple[int, int], days: tuple[int, ...]) -> str:
     """The first state, drawn without pyplot so that no open figure is affected."""
-    figure = Figure(figsize=(7, 2.8), layout="constrained", dpi=90)
+    figure = Figure(figsize=(WIDEST, 3.2), layout="constrained", dpi=100)
     FigureCanvasAgg(figure)
     left, right = figure.subplots(1, 2)
     for k, (name, (color, dash)) in enumerate(LINES.items()):
@@ -122,6 +123,6 @@ def _chart(table: np.ndarray, at: tuple[int, int], days: tuple[int, ...]) -> str
     right.axvline(days[at[1]], color="black", linewidth=0.8)
     left.set(xlabel="wavelength (nm)", ylabel="reflectance", ylim=(0, None))
     right.set(xlabel="day of the year", ylabel="NDVI", ylim=(-0.6, 1))
-    figure.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=6, fontsize=8, handlelength=3)
+    figure.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=6, handlelength=3)
     figure.canvas.draw()
     return drawing(np.asarray(figure.canvas.buffer_rgba())[..., :3].copy(), longest=720)

@@ -26,7 +26,8 @@ def training(spread, kinds):
     history = []
     for step, a in zip(STEPS, answers, strict=True):
         each, together = entropies(a)
-        history.append({"step": step, "cls_entropy": each, "cls_entropy_of_mean": together, "cls_loss": each + step})
+        record = {"step": step, "cls_entropy": each, "cls_entropy_of_mean": together, "cls_loss": each + step}
+        history.append(record | {"student_entropy": each / 2})
     return history, answers
 
 
@@ -53,6 +54,7 @@ def test_bars_are_the_answers_and_the_static_picture_says_the_numbers(runs):
         assert run["each"][-1] == pytest.approx(history[-1]["cls_entropy"], abs=1e-3)
     alt = page.select_one(".lulc-static img")["alt"]
     assert "no sharpening: entropy of one answer 2.8, of the mean answer 2.8" in alt and "neither" in alt
+    assert "of one answer of the student 1.4, loss" in alt
 
 
 def test_trainings_that_cannot_be_compared_are_refused(runs):
@@ -83,6 +85,7 @@ def test_switches_and_slider_say_what_happens(runs, offline_page, tmp_path):
     said = lambda: page.locator(".lulc-result").inner_text()  # noqa: E731
     each, together = (math.exp(runs[True, True][0][-1][k]) for k in ("cls_entropy", "cls_entropy_of_mean"))
     assert f"uses about {each:.0f} of 16 prototypes, all answers together about {together:.0f};" in said()
+    assert f"one of the student's uses about {math.exp(runs[True, True][0][-1]['student_entropy']):.0f};" in said()
     assert "different views get different ones" in said()
     page.get_by_label("sharpening").press("Space")
     assert "no sharpening" in said() and "spread over all prototypes" in said()
