@@ -172,7 +172,7 @@ def one_patch(
         f"{len(feature)} numbers",
     )
     for axis, title in zip(axes, titles, strict=True):
-        axis.set_title(title, fontsize=9)
+        axis.set_title(title)
         axis.set_axis_off()
     return figure, axes
 
@@ -193,6 +193,7 @@ def ladders(panels: Mapping[str, Mapping[str, Interval]], base: str) -> Figure:
         axis.errorbar(value, range(len(rungs)), xerr=[value - low, high - value], **marks)
         axis.axvline(of[base][0], color=COLORS[1], linewidth=1, linestyle="--")
         axis.set(title=as_label(where), xlabel="accuracy")
+        axis.locator_params(axis="x", nbins=4)
     axes[0, 0].set_yticks(range(len(rungs)), [*map(as_label, rungs)])
     axes[0, 0].invert_yaxis()
     return figure
@@ -204,7 +205,7 @@ def curve_panels(panels: Mapping[str, Mapping[str, Mapping[str, Interval]]], xla
     for axis, (where, lines) in zip(axes, panels.items(), strict=True):
         curves(axis, lines, where, xlabel)
     axes[0].set_ylabel("accuracy")
-    axes[0].legend(fontsize=9)
+    axes[0].legend()
     return figure
 
 

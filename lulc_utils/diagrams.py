@@ -17,7 +17,7 @@ def boxes(axis: Axes, of: Mapping[str, Box], color: str) -> None:
     """Boxes with text, `{name: (x, y, text)}`, in a frame of one color."""
     style = {"boxstyle": "round,pad=0.45", "edgecolor": color, "facecolor": "white", "linewidth": 1.5}
     for x, y, text in of.values():
-        axis.text(x, y, text, ha="center", va="center", fontsize=9, bbox=style, zorder=2)
+        axis.text(x, y, text, ha="center", va="center", bbox=style, zorder=2)
 
 
 def arrows(axis: Axes, of: Mapping[str, Box], pairs: Sequence[tuple[str, str]], **style: object) -> None:
@@ -41,13 +41,13 @@ def teacher_and_student() -> Figure:
     every = given | networks | results
     axis.axvline(0.665, color="0.75", linewidth=1, linestyle=":")
     for x, text in ((0.3, "in training"), (0.86, "in use")):
-        axis.text(x, 1.02, text, ha="center", va="bottom", fontsize=9, style="italic")
+        axis.text(x, 1.02, text, ha="center", va="bottom", style="italic")
     thin = [("meta", "teacher"), ("weak", "teacher"), ("strong", "student"), ("strong", "teacher")]
     arrows(axis, every, [*thin, ("labels", "student"), ("labels", "teacher")])
     arrows(axis, every, [("teacher", "student")], color=COLORS[1], linewidth=2)
     arrows(axis, every, [("student", "map")], shrinkB=72)
     arrows(axis, every, [("teacher", "end")], shrinkB=44, linestyle="--")
-    axis.text(0.47, 0.47, "label, if trusted", fontsize=9, color=COLORS[1], va="center")
+    axis.text(0.47, 0.47, "label, if trusted", color=COLORS[1], va="center")
     for group, color in ((given, "0.5"), (networks, COLORS[0]), (results, COLORS[2])):
         boxes(axis, group, color)
     axis.set(xlim=(-0.02, 1.02), ylim=(-0.05, 1.08))
@@ -77,9 +77,9 @@ def pretrain_and_tune() -> Figure:
     arrows(axis, every, [("projection", "match")], shrinkB=50)
     arrows(axis, every, [("head", "map")], shrinkB=24)
     arrows(axis, every, [("net", "net again")], color=COLORS[1], linewidth=2, shrinkA=22)
-    axis.text(0.47, 0.48, "its weights are kept,\nthe projection is not", fontsize=9, color=COLORS[1], va="center")
+    axis.text(0.47, 0.48, "its weights are kept,\nthe projection is not", color=COLORS[1], va="center")
     for y, text in ((1.03, "1. without labels, on many images"), (0.42, "2. with few labels")):
-        axis.text(-0.02, y, text, fontsize=9, style="italic", va="bottom")
+        axis.text(-0.02, y, text, style="italic", va="bottom")
     for group, color in ((seen | given, "0.5"), (shared, COLORS[0]), (parts, COLORS[2])):
         boxes(axis, group, color)
     axis.set(xlim=(-0.03, 1.07), ylim=(-0.02, 1.1))

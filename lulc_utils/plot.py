@@ -18,7 +18,7 @@ from matplotlib.patches import Patch, Rectangle
 
 from .literal import as_code, as_entry, as_html, as_label, as_number, plain
 from .scene import UNLABELLED, LandCover, Scene
-from .style import WIDEST, legend_columns, set_up
+from .style import WIDEST, legend_columns, set_up, wrapped
 
 set_up()
 
@@ -78,7 +78,7 @@ def panels(pictures: Mapping[str, np.ndarray], columns: int = 4, size: float = 2
     )
     for axis, (title, picture) in zip(axes.flat, pictures.items(), strict=False):
         axis.imshow(picture, interpolation="nearest")
-        axis.set_title(as_label(title))
+        axis.set_title(as_label(wrapped(title, size)))
     for axis in axes.flat:
         axis.set_axis_off()
     return figure, axes.ravel()
@@ -180,7 +180,8 @@ def intervals(groups: Mapping[str, Mapping[str, tuple[float, float, float]]], xl
         for i, (value, low, high) in enumerate(methods.values()):
             style = {"color": COLORS[i % len(COLORS)], "marker": MARKERS[i % len(MARKERS)]}
             axis.errorbar(value, i, xerr=[[max(value - low, 0)], [max(high - value, 0)]], capsize=3, **style)
-            axis.annotate(f"{value:.2f}", (value, i), xytext=(0, 6), textcoords="offset points", ha="center")
+            said = {"xytext": (0, 6), "textcoords": "offset points", "ha": "center" if value > 0.08 else "left"}
+            axis.annotate(f"{value:.2f}", (value, i), **said)
         axis.set(title=as_label(group), xlabel=as_label(xlabel), yticks=range(len(methods)), xlim=(0, 1))
         axis.set_yticklabels(map(as_label, methods))
         axis.grid(axis="x", alpha=0.3)

@@ -4,7 +4,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
-from lulc_utils import charts
+from lulc_utils import charts, style
 from lulc_utils.scene import LandCover
 
 
@@ -67,3 +67,9 @@ def test_classes_of_a_scatter_differ_in_color_shape_and_filling(axes):
     assert len(filled.get_facecolors()) == 1 and len(hollow.get_facecolors()) == 0
     assert filled.get_edgecolors().tolist() != hollow.get_edgecolors().tolist()
     assert filled.get_paths()[0].vertices.shape != hollow.get_paths()[0].vertices.shape
+
+
+def test_titles_are_broken_where_they_would_run_into_the_next_one():
+    assert style.wrapped("a short one\n", 2) == "a short one\n"
+    assert style.wrapped("Kampala 21/1238448/1046528", 1.75) == "Kampala\n21/1238448/1046528"
+    assert style.wrapped("21/1238448/1046528 $", 0.5) == "21/1238448/1046528\n$" and style.wrapped("", 1) == ""
