@@ -11,6 +11,8 @@ import json
 import re
 import unicodedata
 
+Title = str | tuple[str, int]  # of a picture; the number, which is not drawn, tells apart those with one title
+
 
 def plain(text: object, keep: str = "") -> str:
     """Text for a terminal: control characters and lone surrogates become escapes (`\\x1b`), except those in `keep`."""

@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from matplotlib.patches import Patch, Rectangle
 
-from .literal import as_code, as_entry, as_html, as_label, as_number, plain
+from .literal import Title, as_code, as_entry, as_html, as_label, as_number, plain
 from .scene import UNLABELLED, LandCover, Scene
 from .style import WIDEST, legend_columns, set_up, wrapped
 
@@ -65,12 +65,12 @@ def class_map(labels: np.ndarray, classes: tuple[LandCover, ...]) -> np.ndarray:
 
 
 def black_where(mask: np.ndarray) -> np.ndarray:
-    """A picture that is black where a mask [rows, cols] is True and white elsewhere, (rows, cols, 3) uint8."""
-    return np.repeat(np.where(mask, 0, 255).astype(np.uint8)[..., None], 3, -1)
+    """A picture that is black where a mask [rows, cols] is True, else a gray seen on white: (rows, cols, 3) uint8."""
+    return np.repeat(np.where(mask, 0, 230).astype(np.uint8)[..., None], 3, -1)
 
 
-def panels(pictures: Mapping[str, np.ndarray], columns: int = 4, size: float = 2.6) -> tuple[Figure, np.ndarray]:
-    """Pictures side by side, each under its title: `{title: array}`. Returns (figure, flat array of axes)."""
+def panels(pictures: Mapping[Title, np.ndarray], columns: int = 4, size: float = 2.6) -> tuple[Figure, np.ndarray]:
+    """Pictures, each under its title: {title or (title, number): array}. Returns (figure, flat array of axes)."""
     columns = min(columns, len(pictures))
     rows, size = -(-len(pictures) // columns), min(size, WIDEST / columns)
     figure, axes = plt.subplots(
@@ -78,7 +78,7 @@ def panels(pictures: Mapping[str, np.ndarray], columns: int = 4, size: float = 2
     )
     for axis, (title, picture) in zip(axes.flat, pictures.items(), strict=False):
         axis.imshow(picture, interpolation="nearest")
-        axis.set_title(as_label(wrapped(title, size)))
+        axis.set_title(as_label(wrapped(title if isinstance(title, str) else title[0], size)))
     for axis in axes.flat:
         axis.set_axis_off()
     return figure, axes.ravel()

@@ -117,10 +117,10 @@ def run_times(times: dict) -> str:
 
 def datasets(entries: dict[str, dict]) -> str:
     """A table of all datasets, then one section each with license and citation."""
-    rows, sections = ["| name | what | files | size | used in |", "|---|---|---:|---:|---|"], []
+    rows, sections = ["| name | what | files | size | needed in chapters |", "|---|---|---:|---:|---|"], []
     for name, entry in entries.items():
         size = f"{entry['bytes'] / 1e6:.1f} MB"
-        used = ", ".join(f"chapter {c}" for c in entry["used_in"]) or "not needed to run a chapter"
+        used = ", ".join(str(c) for c in entry["used_in"]) or "none"
         rows.append(f"| [`{name}`](dataset-{name}) | {entry['title']} | {entry['files']} | {size} | {used} |")
         sections.append(
             f"(dataset-{name})=\n## `{name}`: {entry['title']}\n\n{entry['about'].strip()}\n\n"

@@ -61,8 +61,9 @@ def shift_slider(
     row, col = checked_patch(patch, *grids[0].shape[:2])
     at = row * grids[0].shape[1] + col
     values_of = [centered_correspondence(grids[0], g, at) for g in grids]
-    low = float(np.floor(10 * min(f.min() for f in values_of))) / 10
-    high = float(np.ceil(10 * max(f.max() for f in values_of))) / 10
+    asked = [float(b) for values in (shifts or {}).values() for b in values]  # every button must be on the slider
+    low = float(np.floor(10 * min([*asked, *(f.min() for f in values_of)]))) / 10
+    high = float(np.ceil(10 * max([*asked, *(f.max() for f in values_of)]))) / 10
     kind, alike = _alike(list(scenes.values()), values_of, at)
     parts = []
     for i, ((name, scene), values) in enumerate(zip(scenes.items(), values_of, strict=True)):

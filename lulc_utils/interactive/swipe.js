@@ -18,7 +18,7 @@ function swipe(live, data, figure) {
     left.textContent = `◀ ${name}`;
     const shares = data.shares[at].map((share, k) => [share, data.classes[k]]);
     const there = shares.filter(([share]) => share > 0).sort((a, b) => b[0] - a[0]);
-    const classes = there.map(([share, label]) => `${label} ${percent(share)}`).join(", ") || "nothing";
+    const classes = there.map(([share, label]) => `${percent(share)} ${label}`).join(", ") || "nothing";
     text.textContent = `Along the line the ${data.names[last]} has: ${classes}.`;
     if (data.agree && data.agree[at] !== null) {
       text.textContent += ` It agrees with the truth at ${percent(data.agree[at])} of these pixels.`;

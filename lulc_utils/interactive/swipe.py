@@ -86,4 +86,4 @@ def _checked(scene: Scene, labels: np.ndarray) -> np.ndarray:
 def _shares(labels: np.ndarray, classes: tuple[LandCover, ...]) -> str:
     counts = np.bincount(labels[labels != UNLABELLED], minlength=len(classes))
     order = [i for i in np.argsort(-counts, kind="stable") if counts[i]][:3]
-    return ", ".join(f"{classes[i].name} {100 * counts[i] / counts.sum():.0f} %" for i in order) or "nothing labelled"
+    return ", ".join(f"{100 * counts[i] / counts.sum():.0f} % {classes[i].name}" for i in order) or "nothing labelled"

@@ -9,7 +9,7 @@ import torch
 
 from lulc_utils import backbone, evaluate
 from lulc_utils.ladder.crops import Crops
-from lulc_utils.literal import as_number
+from lulc_utils.literal import Title, as_number
 from lulc_utils.plot import Table, class_map, rgb
 from lulc_utils.scene import Scene
 
@@ -43,13 +43,13 @@ def summary(counts: Mapping[str, Mapping[str, np.ndarray]]) -> dict[str, dict[st
 
 def map_pictures(
     crops: Crops, maps: Mapping[str, np.ndarray], numbers: Sequence[int], titles: Mapping[str, str]
-) -> dict[str, np.ndarray]:
+) -> dict[Title, np.ndarray]:
     """Some crops as pictures: the image, the truth, and maps [N, H, W]; `titles` are {name of a map: its title}."""
     pictures = {}
     for i in numbers:
         pictures[crops.scenes[i].name] = rgb(crops.scenes[i])
         for title, labels in {"truth": crops.labels, **{t: maps[name] for name, t in titles.items()}}.items():
-            pictures[f"{title}, {i}"] = class_map(labels[i], crops.scenes[i].classes)
+            pictures[title, i] = class_map(labels[i], crops.scenes[i].classes)
     return pictures
 
 
@@ -97,10 +97,10 @@ def by_place(places: Places, a: str, b: str) -> dict[str, Interval]:
 
 def pca_pictures(
     scenes: Sequence[Scene], features: Mapping[str, torch.Tensor], numbers: Sequence[int]
-) -> dict[str, np.ndarray]:
+) -> dict[Title, np.ndarray]:
     """Some scenes, each beside the PCA colors of its descriptions [N, h, w, D], which are fitted on all scenes."""
     fits, pictures = {name: backbone.fit_pca(x) for name, x in features.items()}, {}
     for i in numbers:
         pictures[scenes[i].name] = rgb(scenes[i])
-        pictures |= {f"{name}, {i}": backbone.pca_rgb(x[i], fits[name]) for name, x in features.items()}
+        pictures |= {(name, i): backbone.pca_rgb(x[i], fits[name]) for name, x in features.items()}
     return pictures

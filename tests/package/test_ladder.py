@@ -112,7 +112,7 @@ def test_tables_have_a_row_for_every_entry(crops, groups):
     assert table.header == ["place", "short"] and table.rows == [["tile 1", "0.25"]]
     assert ladder.by_place(places, "one", "other") == {"tile 1": (0.25, 0.25, 0.25)}
     pictures = ladder.map_pictures(crops, {"way": crops.labels}, [2], {"way": "ours"})
-    assert list(pictures) == ["tile 1 part 0", "truth, 2", "ours, 2"]
-    assert np.array_equal(pictures["truth, 2"], pictures["ours, 2"])
+    assert list(pictures) == ["tile 1 part 0", ("truth", 2), ("ours", 2)]
+    assert np.array_equal(pictures["truth", 2], pictures["ours", 2])
     described = ladder.pca_pictures(crops.scenes, {"color": crops.features}, [0, 3])
-    assert list(described) == ["tile 0 part 0", "color, 0", "tile 1 part 1", "color, 3"]
+    assert list(described) == ["tile 0 part 0", ("color", 0), "tile 1 part 1", ("color", 3)]
