@@ -52,9 +52,11 @@ function whereIs(patch, cols) {
   return `The marked patch is in row ${Math.floor(patch / cols) + 1}, column ${patch % cols + 1}.`;
 }
 
-/** Draw clicks on a canvas: squares in the colors of their classes, with the number of the class on white. */
+/** Draw clicks on a canvas: squares in the colors of their classes, with the number of the class on white. At least
+ * 15 pixels of the page each, so that the number has nine points. */
 function drawClicks(canvas, rows, cols, clicks, classes) {
-  const context = canvas.getContext("2d"), size = Math.max(canvas.width, canvas.height) / 18;
+  const context = canvas.getContext("2d"), perPixel = canvas.width / (canvas.clientWidth || canvas.width);
+  const size = Math.max(Math.max(canvas.width, canvas.height) / 18, 15 * perPixel);
   context.font = `bold ${0.8 * size}px sans-serif`;
   context.textAlign = "center";
   context.textBaseline = "middle";

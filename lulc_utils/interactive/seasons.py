@@ -112,7 +112,7 @@ def _date(day: int) -> str:
 
 def _chart(table: np.ndarray, at: tuple[int, int], days: tuple[int, ...]) -> str:
     """The first state, drawn without pyplot so that no open figure is affected."""
-    figure = Figure(figsize=(WIDEST, 3.2), layout="constrained", dpi=100)
+    figure = Figure(figsize=(WIDEST, 3.4), layout="constrained", dpi=100)
     FigureCanvasAgg(figure)
     left, right = figure.subplots(1, 2)
     for k, (name, (color, dash)) in enumerate(LINES.items()):
@@ -123,6 +123,6 @@ def _chart(table: np.ndarray, at: tuple[int, int], days: tuple[int, ...]) -> str
     right.axvline(days[at[1]], color="black", linewidth=0.8)
     left.set(xlabel="wavelength (nm)", ylabel="reflectance", ylim=(0, None))
     right.set(xlabel="day of the year", ylabel="NDVI", ylim=(-0.6, 1))
-    figure.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=6, handlelength=3)
+    figure.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=3, handlelength=4)
     figure.canvas.draw()
     return drawing(np.asarray(figure.canvas.buffer_rgba())[..., :3].copy(), longest=720)
