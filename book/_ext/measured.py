@@ -86,8 +86,8 @@ def where(part: dict) -> str:
     machine, threads = part["machine"], {row["threads"] for row in part["rows"]}
     many = " or ".join("one thread" if n == 1 else f"{n} threads" for n in sorted(threads))
     return (
-        f"{machine['processor']}, {machine['cores']} cores, {many}, PyTorch {machine['torch']}, "
-        f"Python {machine['python']}, {machine['date']}."
+        f"{machine['processor']}, {machine['cores']} core{'s' * (machine['cores'] != 1)}, {many}, "
+        f"PyTorch {machine['torch']}, Python {machine['python']}, {machine['date']}."
     )
 
 

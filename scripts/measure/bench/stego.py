@@ -159,8 +159,8 @@ def learned(ours: Callable, cached: Callable, setting: tuple, features: torch.Te
                 f"STEGO, mIoU {name}",
                 float(miou),
                 "mIoU",
-                f"After {steps} steps {name} way, mean of 3 seeds (standard deviation {miou_sd:.3f}); the loss is "
-                f"{loss:.4f} (standard deviation {loss_sd:.4f}).",
+                f"After {steps} steps {name.replace('ours', 'our')} way, mean of 3 seeds (standard deviation "
+                f"{miou_sd:.3f}); the loss is {loss:.4f} (standard deviation {loss_sd:.4f}).",
             )
         )
     return rows
