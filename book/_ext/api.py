@@ -155,7 +155,7 @@ def summary(items: list[tuple[str, str, str]]) -> nodes.definition_list:
     """(name, address, description): each name a link, with the first sentence of its description."""
     listed = nodes.definition_list(classes=["api-summary"])
     for name, address, text in items:
-        first = re.split(r"[.;:]\s", " ".join(text.split()) + " ", maxsplit=1)[0].rstrip(".") + "."
+        first = re.split(r"(?<!\bal)[.;]\s", " ".join(text.split()) + " ", maxsplit=1)[0].rstrip(".: ") + "."
         to = {"refid": address[1:]} if address.startswith("#") else {"refuri": address}
         term = nodes.term("", "", nodes.reference("", "", nodes.literal(name, name), internal=True, **to))
         listed += nodes.definition_list_item("", term, nodes.definition("", nodes.paragraph("", "", *words(first))))

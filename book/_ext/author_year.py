@@ -3,6 +3,7 @@
 from collections import Counter
 
 from pybtex.plugin import register_plugin
+from pybtex.richtext import Text
 from pybtex.style.formatting.unsrt import Style as Unsrt
 from pybtex.style.labels import BaseLabelStyle
 from pybtex.style.sorting.author_year_title import SortingStyle
@@ -22,7 +23,7 @@ class AuthorYear(BaseLabelStyle):
 
 def names(entry) -> str:
     """The authors of an entry as a text cites them."""
-    people = [str(person).split(",")[0] for person in entry.persons["author"]]
+    people = [str(Text.from_latex(str(person).split(",")[0])) for person in entry.persons["author"]]
     several = len(people) > 2 or "others" in people
     return f"{people[0]} et al." if several else " and ".join(people)
 

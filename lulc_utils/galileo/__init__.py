@@ -1,4 +1,4 @@
-"""A published foundation model for satellite imagery, re-written for reading: Galileo (Tseng et al. 2025; MIT).
+"""A published foundation model for satellite imagery, re-written for reading: Galileo (Tseng et al. 2025, MIT license).
 
     described = galileo.describe(scene.pixels, scene.bands, month=7, lonlat=(9.8, 57.2))  # [h / 4, w / 4, 128]
 

@@ -31,8 +31,10 @@ def test_the_pages_hold_all_modules_in_reading_order_and_stand_so_in_the_table_o
 
 
 def test_a_list_links_every_name_and_gives_its_first_sentence():
-    listed = api.summary([("one", "#api-one", "The first: with more. And more."), ("two", "x.html#api-two", "Second.")])
-    assert [item.astext() for item in listed] == ["one\n\nThe first.", "two\n\nSecond."]
+    listed = api.summary(
+        [("one", "#api-one", "The first (Ab et al. 2021): with more. And more."), ("two", "x.html#api-two", "Second.")]
+    )
+    assert [item.astext() for item in listed] == ["one\n\nThe first (Ab et al. 2021): with more.", "two\n\nSecond."]
     first, second = listed.findall(nodes.reference)
     assert first["refid"] == "api-one" and second["refuri"] == "x.html#api-two"
 
