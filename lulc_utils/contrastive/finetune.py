@@ -44,8 +44,8 @@ class Finetuning(Checked):
               when there is a model
     freeze    True: train only the head, on frozen features
     average   0: the learning rate falls to its end, and the last weights are the result; above 0: it stays, and the
-              result is a running average of the weights with this decay, which is near its best after any step, so
-              that one run shows a whole curve
+              result is a running average of the weights with this decay, which is near its best after any step but
+              the first few times 1 / (1 - average), so that one run shows a whole curve
     seed      of the head, of the batches and, when there is no model, of the weights
     """
 

@@ -28,7 +28,7 @@ from lulc_utils.files import complete_or_absent
 
 ROOT = Path(__file__).resolve().parents[2]
 KEPT = ROOT / "book" / "measured" / "stego_runs.json"
-SEEDS = {"shifts": range(1), "places": range(1), "simulated": range(2)}
+SEEDS = {"shifts": range(1), "places": range(1), "simulated": range(5)}
 PAIRS = (  # ways of `compare` whose differences are kept
     ("STEGO", "k-means, frozen features"),
     ("STEGO + CRF", "k-means, frozen features + CRF"),

@@ -149,7 +149,7 @@ def collect() -> dict:
         "bed": BED,
         "pre-training": PRETRAINING["steps"],
         "long": LONG,
-        "cells": len(main),
+        "cells": sum(map(len, by_points.values())),
         "seeds asked": len(SEEDS),
     }
     settings |= {"seeds": len({cell["seed"] for cell in main}), "at the side": len(done) - len(main)}
