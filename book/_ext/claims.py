@@ -52,8 +52,8 @@ ONE = {  # how a single measured value is written; an interval is [value, low, h
     "integer": FORMATS["integer"],
 }
 MANY = {  # how a list of them is summarized
-    "largest": lambda vs: as_number(max(map(_first, vs)), sign="+"),
-    "smallest": lambda vs: as_number(min(map(_first, vs)), sign="+"),
+    "largest": lambda vs: as_number(max(map(_first, vs)), 3, "+"),
+    "smallest": lambda vs: as_number(min(map(_first, vs)), 3, "+"),
     "count": lambda vs: str(len(vs)),
     "positive": lambda vs: str(sum(_first(v) > 0 for v in vs)),
     "above": lambda vs: str(sum(v[1] > 0 for v in vs)),

@@ -65,7 +65,7 @@ def test_formats_and_wildcards(folder):
     assert shown("{some/a/x|value} {some/a/x|number}") == "0.50 (0.40 to 0.60) 0.50"
     assert shown("{some/a/y|gain}") == "−0.100 (−0.200 to +0.100)"
     assert shown("{some/a/y|points} {some/n|integer}") == "−10.0 points (−20.0 to +10.0) 3"
-    assert shown("{some/a/*|count} {some/a/*|positive} {some/a/*|above} {some/a/*|smallest}") == "2 1 1 −0.10"
+    assert shown("{some/a/*|count} {some/a/*|positive} {some/a/*|above} {some/a/*|smallest}") == "2 1 1 −0.100"
 
 
 @pytest.mark.parametrize(
