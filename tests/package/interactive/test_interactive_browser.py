@@ -128,7 +128,7 @@ def test_swipe_line_moves_by_keyboard_and_pointer_and_says_what_it_crosses(show,
         counts = np.bincount(answer[:, column], minlength=7) / 128
         text = status(page).replace("\xa0", " ")
         first = scene.class_names[counts.argmax()]
-        assert f"{first} {100 * counts.max():.0f} %" in text or f"{first} {100 * counts.max() + 0.01:.0f} %" in text
+        assert f"{100 * counts.max():.0f} % {first}" in text or f"{100 * counts.max() + 0.01:.0f} % {first}" in text
         agree = 100 * (answer == scene.labels)[:, column].mean()
         assert abs(float(re.search(r"agrees with the truth at (\d+) %", text)[1]) - agree) <= 0.51
         assert page.locator(".lulc-stage img").nth(1).evaluate("i => i.style.clipPath").endswith(f" {percent}%)")
