@@ -78,7 +78,8 @@ def panels(pictures: Mapping[Title, np.ndarray], columns: int = 4, size: float =
     )
     for axis, (title, picture) in zip(axes.flat, pictures.items(), strict=False):
         axis.imshow(picture, interpolation="nearest")
-        axis.set_title(as_label(wrapped(title if isinstance(title, str) else title[0], size)))
+        shown = plain(title if isinstance(title, str) else title[0], keep="\n")
+        axis.set_title(as_label(wrapped(shown, size)))
     for axis in axes.flat:
         axis.set_axis_off()
     return figure, axes.ravel()
