@@ -154,6 +154,7 @@ def collect() -> dict:
     }
     settings |= {"seeds": len({cell["seed"] for cell in main}), "at the side": len(done) - len(main)}
     side = [cell for cell in done if "what" in cell]
+    settings["seeds at equal compute"] = len({cell["seed"] for cell in side if cell["what"] == EQUAL})
     grid = {points: summary(of) for points, of in by_points.items()}
     for points, interval in equal_compute(by_points, [cell for cell in side if cell["what"] == EQUAL]).items():
         grid[points]["pre-trained"][f"minus {EQUAL}"] = interval
