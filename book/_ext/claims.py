@@ -54,6 +54,7 @@ ONE = {  # how a single measured value is written; an interval is [value, low, h
 MANY = {  # how a list of them is summarized
     "largest": lambda vs: as_number(max(map(_first, vs)), 3, "+"),
     "smallest": lambda vs: as_number(min(map(_first, vs)), 3, "+"),
+    "range": lambda vs: " to ".join(as_number(f(map(_first, vs)), 2, "+") for f in (min, max)),
     "count": lambda vs: str(len(vs)),
     "positive": lambda vs: str(sum(_first(v) > 0 for v in vs)),
     "above": lambda vs: str(sum(v[1] > 0 for v in vs)),
