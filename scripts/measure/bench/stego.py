@@ -19,6 +19,8 @@ from lulc_utils import backbone, cluster, evaluate, simulate, stego
 
 IMAGES, SIZE, BATCH, SIDE, CODE, CLASSES, EPOCHS = 32, 224, 16, 11, 24, 7, 15
 LR, PROBE_LR, DROPOUT = 3e-3, 5e-3, 0.1  # the defaults of stego.train
+OURS, THEIRS = "ours", "the authors'"
+WAY = {OURS: "our way", THEIRS: "the authors' way"}
 
 
 def sampled(maps: torch.Tensor, coordinates: torch.Tensor) -> torch.Tensor:
@@ -144,13 +146,13 @@ def step_rows(step: float, what: str, taken: dict[str, float], live: dict[str, f
 def learned(ours: Callable, cached: Callable, setting: tuple, features: torch.Tensor, truth: np.ndarray) -> list[Row]:
     """Loss and mIoU of both ways after equally many steps, means of three seeds: the faster one must not learn less."""
     near, shifts, dim = setting
-    steps, results = EPOCHS * (IMAGES // BATCH), {"ours": [], "the authors'": []}
+    steps, results = EPOCHS * (IMAGES // BATCH), {name: [] for name in WAY}
     for seed in range(3):
         net, one_step = reference(cached, near, shifts, dim, seed=seed)
         for _ in range(steps):
             one_step()
-        results["the authors'"].append(quality(net, features, truth, shifts))
-        results["ours"].append(quality(ours(seed), features, truth, shifts))
+        results[THEIRS].append(quality(net, features, truth, shifts))
+        results[OURS].append(quality(ours(seed), features, truth, shifts))
     rows = []
     for name, values in results.items():
         (loss, miou), (loss_sd, miou_sd) = np.mean(values, 0), np.std(values, 0, ddof=1)
@@ -159,7 +161,7 @@ def learned(ours: Callable, cached: Callable, setting: tuple, features: torch.Te
                 f"STEGO, mIoU {name}",
                 float(miou),
                 "mIoU",
-                f"After {steps} steps {name.replace('ours', 'our')} way, mean of 3 seeds (standard deviation "
+                f"After {steps} steps {WAY[name]}, mean of 3 seeds (standard deviation "
                 f"{miou_sd:.3f}); the loss is {loss:.4f} (standard deviation {loss_sd:.4f}).",
             )
         )
