@@ -54,6 +54,11 @@ def as_integer(value: int) -> str:
     return f"{value:,d}".replace(",", " ")
 
 
+def counted(n: int, thing: str, plural: str = "") -> str:
+    """A number of things: "1 label", "9 600 labels"; `plural` where it is not the singular with an s."""
+    return f"{as_integer(n)} {thing if n == 1 else plural or f'{thing}s'}"
+
+
 def as_cell(text: object) -> str:
     """Text for a cell of a CSV table: a spreadsheet would compute what begins like a formula."""
     text = plain(text)

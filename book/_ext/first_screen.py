@@ -10,6 +10,8 @@ A notebook runs from top to bottom, and so its first pictures come after imports
 
 from docutils import nodes
 
+from lulc_utils.literal import counted
+
 SHORT = 200  # characters; a longer paragraph between the cells of the set-up ends it
 
 
@@ -53,10 +55,10 @@ def gathered(app, doctree) -> None:
         for cell in plumbing:
             cell.parent.remove(cell)
             place.insert(place.index(rest[0]), cell)
-        fold(row(plumbing[0], SHORT), "Set-up: installation, parameters, and {n} more cells", len(plumbing))
+        fold(row(plumbing[0], SHORT), "Set-up: installation, parameters, and {cells}", "more cell", len(plumbing))
     for cell in rest:
         if cell in cell.parent.children and len(cells := row(cell)) > 1:
-            fold(cells, "Show the code of {n} cells")
+            fold(cells, "Show the code of {cells}")
 
 
 def row(first: nodes.Node, short: int = 0) -> list[nodes.Node]:
@@ -71,11 +73,11 @@ def row(first: nodes.Node, short: int = 0) -> list[nodes.Node]:
     return after[:taken]
 
 
-def fold(parts: list[nodes.Node], name: str, named: int = 0) -> None:
+def fold(parts: list[nodes.Node], name: str, cell: str = "cell", named: int = 0) -> None:
     """Make one folded cell of cells and the sentences between them; `named` of the cells have a name of their own."""
     parent, n = parts[0].parent, sum(map(is_cell, parts)) - named
     folded = nodes.container(nb_element="cell_code", classes=["cell", "gathered"], hide_mode="all")
-    folded["prompt_show"] = name.format(n=n).replace(" 1 more cells", " 1 more cell")
+    folded["prompt_show"] = name.format(cells=counted(n, cell))
     folded["prompt_hide"] = f"Hide {'the set-up' if named else 'the code'}"
     parent.insert(parent.index(parts[0]), folded)
     for part in parts:

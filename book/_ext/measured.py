@@ -13,6 +13,8 @@ import yaml
 from claims import claims, overview, settled
 from speed import countries, rates, three_numbers
 
+from lulc_utils.literal import counted
+
 ROOT = Path(__file__).resolve().parents[2]
 MEASURED = ROOT / "book" / "measured"
 
@@ -125,7 +127,7 @@ def datasets(entries: dict[str, dict]) -> str:
         sections.append(
             f"(dataset-{name})=\n## `{name}`: {entry['title']}\n\n{entry['about'].strip()}\n\n"
             f"**License.** {entry['license'].strip()}\n\n**Cite.** {entry['citation'].strip()}\n\n"
-            f"**Get it.** `python -m lulc_utils data fetch {name}` ({entry['files']} files, {size}), "
+            f"**Get it.** `python -m lulc_utils data fetch {name}` ({counted(entry['files'], 'file')}, {size}), "
             f"from <{entry['homepage']}>.\n"
         )
     return "\n".join(rows) + "\n\n" + "\n".join(sections)

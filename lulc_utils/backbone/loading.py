@@ -17,6 +17,7 @@ from timm.models.vision_transformer import VisionTransformer
 from torch import nn
 
 from lulc_utils.backbone.hub import hub_client
+from lulc_utils.literal import counted
 from lulc_utils.tensors import build, read, write
 from lulc_utils.training import checked_device, own_randomness
 
@@ -234,5 +235,5 @@ def _fill(model: nn.Module, tensors: dict[str, torch.Tensor], path: str | Path) 
         raise ValueError(f"{path} does not fit this model: {reason}") from None
     if missing or extra:
         few = ", ".join(missing[:3] or extra[:3])
-        what = f"lacks {len(missing)} of its tensors" if missing else f"has {len(extra)} tensors too many"
+        what = f"lacks {len(missing)} of its tensors" if missing else f"has {counted(len(extra), 'tensor')} too many"
         raise ValueError(f"{path} does not fit this model: it {what} ({few}, ...).")

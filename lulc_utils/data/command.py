@@ -9,6 +9,7 @@ from lulc_utils.data.cache import cache_folder, leftovers, missing, verify
 from lulc_utils.data.download import fetch
 from lulc_utils.data.manifest import about, names, registry, used
 from lulc_utils.data.pool import SOURCES, build
+from lulc_utils.literal import counted
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -62,7 +63,7 @@ def print_info(options: argparse.Namespace) -> None:
         "chapters": ", ".join(map(str, entry["used_in"])) or "none",
         "cached": f"{count - len(missing(name))} of {count} files in {cache_folder() / name}",
     }
-    print(f"{name}: {entry['title']} ({count} files, {entry['bytes'] / 1e6:.1f} MB)\n")
+    print(f"{name}: {entry['title']} ({counted(count, 'file')}, {entry['bytes'] / 1e6:.1f} MB)\n")
     print(textwrap.fill(entry["about"], 100), "\n")
     for key, text in facts.items():
         print(textwrap.fill(f"{key + ':':<12}{text}", 100, subsequent_indent=" " * 12, break_long_words=False))
@@ -77,7 +78,7 @@ def fetch_all(options: argparse.Namespace) -> None:
     for name in wanted:
         folder = fetch(name, progress=not options.quiet, workers=options.workers)
         if not options.quiet:
-            print(f"{name}: all {len(registry(name))} files are in {folder}")
+            print(f"{name}: complete, {counted(len(registry(name)), 'file')} in {folder}")
 
 
 def build_pool(options: argparse.Namespace) -> None:

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 
 from lulc_utils import __version__
 from lulc_utils.doctor.packages import Finding, check_packages, check_pair, check_python, problems, versions
+from lulc_utils.literal import counted
 
 
 def findings() -> Iterator[Finding]:
@@ -41,7 +42,7 @@ def report(gpu: bool = False) -> None:
 
     installed, where = versions(), device()
     print(f"lulc_utils {__version__}, Python {platform.python_version()}, torch {installed['torch']}, ", end="")
-    print(f"timm {installed['timm']}; device: {where} ({cores()} cores); real data from {data_source()}")
+    print(f"timm {installed['timm']}; device: {where} ({counted(cores(), 'core')}); real data from {data_source()}")
     if gpu and where == "cpu":
         print("There is no GPU here, so this chapter will be slow (on Colab: Runtime, Change runtime type, T4 GPU).")
 

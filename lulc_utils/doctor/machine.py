@@ -12,6 +12,7 @@ import torch
 
 from lulc_utils import backbone, data
 from lulc_utils.doctor.packages import Finding
+from lulc_utils.literal import counted
 
 EMBEDDED_SHA256 = "a2d798e6d5066b54fd89a4949b72352d14b0727919f8f0557593103a0f5cd433"  # of the weights in this package
 
@@ -83,8 +84,8 @@ def check_data() -> Iterator[Finding]:
         elif data.offline() and not mirror:
             yield Finding("NOTE", f"data set {name}: not here, and LULC_OFFLINE forbids fetching it; unset it first.")
         else:
-            get = f"`python -m lulc_utils data fetch {name}`"
-            yield Finding("NOTE", f"data set {name}: {len(absent)} files missing; {get} ({size:.1f} MB) gets them.")
+            get, files = f"`python -m lulc_utils data fetch {name}`", counted(len(absent), "file")
+            yield Finding("NOTE", f"data set {name}: {files} missing; {get} ({size:.1f} MB) gets all.")
 
 
 def check_weights() -> Iterator[Finding]:

@@ -14,6 +14,7 @@ from statistics import NormalDist
 
 import numpy as np
 
+from lulc_utils.literal import counted
 from lulc_utils.scene import UNLABELLED
 
 
@@ -79,7 +80,8 @@ def _checked(n: np.ndarray, area: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         )
     rows = n.sum(1)
     if (short := np.flatnonzero((area > 0) & (rows < 2))).size:
-        raise ValueError(f"Class {short[0]} of the map has {rows[short[0]]:.0f} samples; each needs at least 2.")
+        has = counted(int(rows[short[0]]), "sample")
+        raise ValueError(f"Class {short[0]} of the map has {has}; each needs at least 2.")
     if (rows[area == 0] > 0).any():
         raise ValueError("A class that is not on the map has samples; its mapped area must be given.")
     return n, area

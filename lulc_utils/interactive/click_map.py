@@ -10,7 +10,7 @@ from scipy import ndimage
 
 from lulc_utils.evaluate import patch_labels
 from lulc_utils.interactive.figure import Interactive, assemble, drawing, grid_of, image, numbers, photo
-from lulc_utils.literal import as_html
+from lulc_utils.literal import as_html, counted
 from lulc_utils.plot import class_map, rgb
 from lulc_utils.scene import Scene
 
@@ -60,7 +60,7 @@ def click_map(
     }  # fmt: skip
     name, (values, scale) = next(iter(kinds.items()))
     maps = ridge_map(values * scale, clicks).reshape(len(shown), *shape)
-    static = _static(scenes, maps, f"{len(clicks)} clicks on the first scene, features: {name}")
+    static = _static(scenes, maps, f"{counted(len(clicks), 'click')} on the first scene, features: {name}")
     return assemble("click_map", data, static, caption, shared=("learn", "clicks"), largest=LARGEST_MAP)
 
 

@@ -108,6 +108,9 @@ def test_outputs_are_stripped_except_golden_ones(path):
             assert GOLDEN <= tags(cell)
             assert cell["outputs"] and all(o["output_type"] == "stream" for o in cell["outputs"])
             assert len(json.dumps(cell["outputs"])) < 2000
+            assert not re.search(r"\b1 (?!is|was|has)[a-z]+(s|\(s\))(?!\w)", json.dumps(cell["outputs"])), (
+                "one thing is singular"
+            )
         else:
             assert not cell["outputs"], source(cell)[:60]
         counts.append(cell["execution_count"])

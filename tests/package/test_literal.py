@@ -137,3 +137,8 @@ def test_numbers_have_a_real_minus_sign_and_intervals_stay_on_a_line():
     assert [literal.as_number(v) for v in (-0.126, -0.001, 0.5)] == ["−0.13", "0.00", "0.50"]
     assert literal.as_number(0.0501, 1, "+") == "+0.1"
     assert literal.as_entry("+0.05 (−0.01 to +0.12), up to <5") == "+0.05 (−0.01&nbsp;to&nbsp;+0.12), up to &lt;5"
+
+
+def test_one_thing_is_singular():
+    assert [literal.counted(n, "label") for n in (0, 1, 2, 9600)] == ["0 labels", "1 label", "2 labels", "9 600 labels"]
+    assert literal.counted(1, "patch", "patches") == "1 patch" and literal.counted(2, "patch", "patches") == "2 patches"

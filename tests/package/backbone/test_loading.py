@@ -135,7 +135,7 @@ def test_files_that_do_not_fit_say_what_is_wrong(tmp_path):
         assert "\n" not in str(caught.value)
 
     refused(r"lacks 1 of its tensors \(norm.bias", {k: v for k, v in state.items() if k != "norm.bias"})
-    refused(r"has 1 tensors too many \(more", {**state, "more": torch.ones(1)})
+    refused(r"has 1 tensor too many \(more", {**state, "more": torch.ones(1)})
     refused("size mismatch for norm.weight", {**state, "norm.weight": torch.ones(5)})
     refused("lacks 7", {})
     refused("does not describe a ViT", state, {"architecture": json.dumps({"layers": 3})})

@@ -37,7 +37,7 @@ def test_command_line_fetch_list_info_verify(tiny, capsys):
     assert "missing  one.bin" in capsys.readouterr().out
     assert main(["data", "fetch", "all", "--workers", "2"]) == 0
     said = capsys.readouterr()
-    assert "all 5 files are in" in said.out and "100%" in said.err
+    assert "complete, 5 files in" in said.out and "100%" in said.err
     assert main(["data", "fetch", "tiny", "book", "--quiet"]) == 0
     assert capsys.readouterr() == ("", "")
     assert main(["data", "list"]) == 0

@@ -209,7 +209,7 @@ def test_an_estimate_can_be_in_hectares_that_differ_from_row_to_row(population):
 @pytest.mark.parametrize(
     "sample, mapped, match",
     [
-        ([[1, 0], [0, 5]], [1, 1], "Class 0 of the map has 1 samples; each needs at least 2"),
+        ([[1, 0], [0, 5]], [1, 1], "Class 0 of the map has 1 sample; each needs at least 2"),
         ([[1, 3], [0, 5]], [1, 0], "A class that is not on the map has samples"),
         ([[1, 3, 0], [0, 5, 0]], [1, 1], r"\[K, K\] table of counts"),
         ([[5, -1], [0, 5]], [1, 1], r"\[K, K\] table of counts"),
