@@ -17,7 +17,7 @@ from lulc_utils.ladder import COUNTS
 from lulc_utils.scene import LandCover, Scene, pixels_of
 from lulc_utils.tables import Interval
 
-PLACE = ("bishop", "bishop 4 2020")  # a city that the embedded backbone was not trained on, and a place in it
+PLACE = ("bishop", "Bishop 4 2020")  # a city that the embedded backbone was not trained on, and a place in it
 GROUPS, ZOOM, SIMULATED = 6, 2, (2, 256)  # the last: seed and side of the scene that is shown where data is missing
 STRONGER = np.array([1, 2.2, 1.35])  # a group is drawn in its mean color with more saturation and light
 LEARN_FROM, SCORE_ON, SIDE = range(16), range(1000, 1012), 224  # simulated scenes of the chart, and their side

@@ -17,6 +17,7 @@ from lulc_utils.data.aerial import (
     UC_MERCED_METERS,
     buildings,
     ground_resolution,
+    place_title,
     uc_merced,
     urban_trees,
 )
@@ -64,6 +65,7 @@ __all__ = [
     "missing",
     "names",
     "offline",
+    "place_title",
     "registry",
     "satclip",
     "terramesh",

@@ -5,6 +5,7 @@ Which of them may be trained on stands with each function; the published sets ha
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -65,11 +66,11 @@ def urban_trees(cities: Iterable[str] | None = None, year: int = 2020, *, progre
 
     cities  of CITIES_TO_FIT (16 places each), on which a backbone may be trained without labels as well, and of
             CITIES_TO_SCORE (21, 10 and 24), which nothing is ever fitted to; default: all six
-    year    2020; three places each of long_beach and riverside also exist in 2016 and 2018
+    year    2020; three places each of Long Beach and Riverside also exist in 2016 and 2018
 
     Pixels are (3, 256, 256) uint8, red, green and blue; the near infrared of the files only makes the labels
     (VEGETATION_CLASSES by NDVI >= 0.2), so that no model sees it. 0.6 m, UTM. `group` is the city: split by it, because
-    "riverside 1 2020" and "riverside 1 2018" are one place, which stays on one side. CC BY 4.0 (Ventura et al. 2024).
+    "Riverside 1 2020" and "Riverside 1 2018" are one place, which stays on one side. CC BY 4.0 (Ventura et al. 2024).
     ValueError for a city that is not there or has nothing of that year, DataUnavailable when files are missing.
     """
     known = CITIES_TO_FIT + CITIES_TO_SCORE
@@ -86,6 +87,12 @@ def urban_trees(cities: Iterable[str] | None = None, year: int = 2020, *, progre
     return [naip_scene(folder / name) for those in files.values() for name in those]
 
 
+def place_title(place: str) -> str:
+    """The name of a place for a reader: "Long Beach 7" for "long_beach 7"; what is in no such city stays."""
+    city = re.match(rf"({'|'.join(CITIES_TO_FIT + CITIES_TO_SCORE)})\b", place)
+    return city[0].replace("_", " ").title() + place[city.end() :] if city else place
+
+
 def naip_scene(path: Path) -> Scene:
     """A file <city>_<year>_<number>.tif of red, green, blue and near infrared; see `urban_trees`."""
     city, year, number = path.stem.rsplit("_", 2)
@@ -94,10 +101,10 @@ def naip_scene(path: Path) -> Scene:
     red, infrared = pixels[0].astype(np.float32), pixels[3].astype(np.float32)
     green = infrared - red >= np.float32(VEGETATION) * np.maximum(infrared + red, 1)  # black pixels are none
     return Scene(
-        name=f"{city} {number} {year}",
+        name=place_title(f"{city} {number} {year}"),
         pixels=pixels[:3],
         bands=RGB,
-        source=f"NAIP {year} (Urban Tree Detection), {city.replace('_', ' ').title()} {number}",
+        source=f"NAIP {year} (Urban Tree Detection), {place_title(city)} {number}",
         labels=green.astype(np.uint8),
         classes=VEGETATION_CLASSES,
         group=city,

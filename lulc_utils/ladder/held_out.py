@@ -70,7 +70,7 @@ def dubai(every: int = 1, corners: int = 4) -> Task:
 
 
 def vegetation(every: int = 1) -> Task:
-    """Vegetation or not: chico, claremont and riverside to fit on; eureka, bishop and long_beach to score on."""
+    """Vegetation or not: Chico, Claremont and Riverside to fit on; Eureka, Bishop and Long Beach to score on."""
     fit, score = (
         [[s.middle(SIDE) for s in data.urban_trees(city)[::every]] for city in cities]
         for cities in (data.CITIES_TO_FIT, data.CITIES_TO_SCORE)

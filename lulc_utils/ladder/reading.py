@@ -9,6 +9,7 @@ import torch
 from sklearn.pipeline import Pipeline
 
 from lulc_utils import cluster, evaluate
+from lulc_utils.data import place_title
 from lulc_utils.evaluate import mean_interval
 from lulc_utils.ladder.crops import Crops
 from lulc_utils.ladder.held_out import Fold, Task, site_of
@@ -125,7 +126,8 @@ def gain_rows(
     rows = {}
     for rival, interval in mean.items():
         each = {site: of[mine][site] - value for site, value in of[rival].items()}
-        rows[f"above {rival}"] = {site: (gain, gain, gain) for site, gain in each.items()} | {"all": interval}
+        above = {place_title(site): (gain, gain, gain) for site, gain in each.items()}
+        rows[f"above {rival}"] = above | {"all": interval}
     return rows
 
 

@@ -9,7 +9,7 @@ import rasterio
 from rasterio.crs import CRS
 from rasterio.transform import from_origin
 
-from lulc_utils import data
+from lulc_utils import data, ladder
 from lulc_utils.data import aerial
 from lulc_utils.scene import Scene
 
@@ -57,6 +57,16 @@ def test_only_the_files_asked_for_are_fetched(monkeypatch, tmp_path):
     assert len(asked) == 3
 
 
+def test_a_reader_sees_the_names_of_cities_and_not_of_files():
+    shown = {"long_beach": "Long Beach", "riverside 1": "Riverside 1", "eureka 2 2020": "Eureka 2 2020"}
+    assert {place: data.place_title(place) for place in shown} == shown
+    for other in ("tile 3 (seen)", "Kampala", "all", "8 unseen", "bishopric"):
+        assert data.place_title(other) == other
+    of = {"mine": {"long_beach": 0.5, "tile 3": 0.25}, "rival": {"long_beach": 0.25, "tile 3": 0.25}}
+    rows = ladder.gain_rows(of, {"rival": (0.1, 0.0, 0.2)}, "mine")
+    assert [*rows["above rival"]] == ["Long Beach", "tile 3", "all"]
+
+
 def test_vegetation_is_what_the_infrared_says_and_the_infrared_stays_outside(tmp_path):
     pixels = np.zeros((4, 2, 2), np.uint8)
     pixels[0], pixels[3] = [[40, 41], [0, 200]], [[60, 60], [0, 255]]  # NDVI 0.2, 0.19, none, 0.12
@@ -64,7 +74,7 @@ def test_vegetation_is_what_the_infrared_says_and_the_infrared_stays_outside(tmp
     scene = aerial.naip_scene(write(tmp_path / "long_beach_2018_7.tif", pixels, **where))
     assert scene.labels.tolist() == [[1, 0], [0, 0]] and scene.class_names == ("other", "vegetation")
     assert scene.bands == data.RGB and np.array_equal(scene.pixels, pixels[:3])
-    assert scene.name == "long_beach 7 2018" and scene.group == "long_beach" and "Long Beach 7" in scene.source
+    assert scene.name == "Long Beach 7 2018" and scene.group == "long_beach" and "Long Beach 7" in scene.source
     assert data.ground_resolution(scene) == pytest.approx(0.6)
 
 
