@@ -1,14 +1,17 @@
-"""Diagrams of how a method works: boxes, and arrows between them."""
+"""Diagrams of how a method works: boxes and arrows between them, and groups under their numbers."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
 import matplotlib.pyplot as plt
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from scipy.ndimage import distance_transform_edt
 
-from lulc_utils.plot import COLORS
+from lulc_utils.plot import COLORS, class_map
+from lulc_utils.scene import LandCover
 
 Box = tuple[float, float, str]  # middle (x, y) and text
 
@@ -25,6 +28,17 @@ def arrows(axis: Axes, of: Mapping[str, Box], pairs: Sequence[tuple[str, str]], 
     line = {"arrowstyle": "-|>", "linewidth": 1.3, "color": "0.35", "shrinkA": 20, "shrinkB": 24, **style}
     for start, end in pairs:
         axis.annotate("", of[end][:2], of[start][:2], arrowprops=line, zorder=1)
+
+
+def groups(axis: Axes, of: np.ndarray, colors: tuple[LandCover, ...]) -> None:
+    """Groups [h, w] in colors, and the number of each where it is farthest from its border."""
+    axis.imshow(class_map(of, colors), interpolation="nearest")
+    for number in np.unique(of):
+        depth = distance_transform_edt(np.pad(of == number, 1))[1:-1, 1:-1]  # the edge of the picture is a border, too
+        y, x = np.unravel_index(depth.argmax(), depth.shape)
+        box = {"boxstyle": "circle,pad=0.15", "facecolor": "black", "edgecolor": "white"}
+        axis.text(x, y, str(number), color="white", weight="bold", ha="center", va="center", bbox=box)
+    axis.set_axis_off()
 
 
 def teacher_and_student() -> Figure:

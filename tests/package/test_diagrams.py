@@ -3,9 +3,11 @@
 from itertools import combinations
 
 import matplotlib.pyplot as plt
+import numpy as np
 import pytest
 
-from lulc_utils import diagrams
+from lulc_utils import diagrams, plot
+from lulc_utils.scene import LandCover
 
 FRAMEWORK = ["place", "field", "the", "few", "teacher", "student", "map", "thrown"]
 TWO_STEPS = ["a", "the", "one", "few", "network", "network,", "projection", "same", "linear", "map"]
@@ -35,4 +37,17 @@ def test_an_arrow_needs_two_boxes():
     assert arrow.xy == (1, 0.5) and arrow.xyann == (0, 0)
     with pytest.raises(KeyError):
         diagrams.arrows(axis, of, [("a", "c")])
+    plt.close(figure)
+
+
+def test_every_group_has_its_number_on_itself():
+    of = np.zeros((6, 8), int)
+    of[:, 5:], of[0, 0] = 2, 4
+    figure, axis = plt.subplots()
+    diagrams.groups(axis, of, tuple(LandCover(f"group {i}", color) for i, color in enumerate(plot.COLORS)))
+    assert [text.get_text() for text in axis.texts] == ["0", "2", "4"]
+    for text in axis.texts:
+        x, y = text.get_position()
+        assert of[y, x] == int(text.get_text())
+    assert axis.texts[1].get_position()[0] == 6 and not axis.axison
     plt.close(figure)
