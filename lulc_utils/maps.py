@@ -20,16 +20,19 @@ RADIUS = 6378137.0  # meters, of the sphere of that system
 NORTHMOST = 85.0512  # degrees, where a web map ends
 
 
-def scene_map(scene: Scene, *, pixels: int = 256, opacity: float = 0.6, base_map: bool = False) -> folium.Map:
+def scene_map(
+    scene: Scene, *, pixels: int = 256, opacity: float = 0.6, base_map: bool = False, caption: str = ""
+) -> folium.Map:
     """A map with the scene, its labels (if any) as a second layer, a layer switch and a legend.
 
     pixels    longest side of the drawn image; more makes the page heavier (256 is about 150 kB)
     opacity   of the class map, 0 to 1
     base_map  also offer OpenStreetMap tiles, the only part that needs the network
+    caption   stands below the map in a notebook or a book
 
     ValueError when the scene has no coordinate reference system, or lies too near to a pole for a web map.
     """
-    drawn = _empty_map(scene, base_map)
+    drawn = _empty_map(scene, base_map, caption)
     _image(scene, pixels).add_to(drawn)
     if scene.labels is not None:
         _labels(scene, "land cover", opacity, pixels).add_to(drawn)
@@ -39,18 +42,24 @@ def scene_map(scene: Scene, *, pixels: int = 256, opacity: float = 0.6, base_map
 
 
 def comparison(
-    left: Scene, right: Scene, *, pixels: int = 256, opacity: float = 0.8, base_map: bool = False
+    left: Scene,
+    right: Scene,
+    *,
+    pixels: int = 256,
+    opacity: float = 0.8,
+    base_map: bool = False,
+    caption: str = "",
 ) -> folium.Map:
     """A map with the labels of two scenes of one place side by side, and sliders for the border and the opacity.
 
     left, right    scenes with labels of the same classes; the image below is that of `left`
-    pixels, opacity, base_map    as in `scene_map`
+    pixels, opacity, base_map, caption    as in `scene_map`
 
     ValueError when a scene has no labels or no coordinate reference system, or the classes differ.
     """
     if left.labels is None or right.labels is None or left.classes != right.classes:
         raise ValueError(f"To compare '{left.name}' and '{right.name}' both need labels of the same classes.")
-    drawn = _empty_map(left, base_map)
+    drawn = _empty_map(left, base_map, caption)
     _image(left, pixels).add_to(drawn)
     for pane, scene in (("left", left), ("right", right)):
         folium.map.CustomPane(pane, z_index=450).add_to(drawn)
@@ -61,14 +70,18 @@ def comparison(
 
 
 class _Map(folium.Map):
-    """A map whose frame has a title in English, by which a screen reader announces it."""
+    """A map with a caption, whose frame has a title in English, by which a screen reader announces it."""
 
-    title = ""
+    title = caption = ""
 
     def _repr_html_(self, **kwargs) -> str:
         page = super()._repr_html_(**kwargs)
         titled = page.replace("<iframe ", f'<iframe title="{as_html(self.title)}" ', 1)
-        return titled.replace("&lt;html&gt;", "&lt;html lang=&quot;en&quot;&gt;", 1)
+        framed = titled.replace("&lt;html&gt;", "&lt;html lang=&quot;en&quot;&gt;", 1)
+        if not self.caption:
+            return framed
+        below = f'<figcaption style="margin-top:.5em;text-align:left">{as_html(self.caption)}</figcaption>'
+        return f'<figure class="lulc-map" style="margin:1em 0">{framed}{below}</figure>'
 
 
 class _Divider(MacroElement):
@@ -111,11 +124,11 @@ def _sliders(left: Scene, right: Scene, opacity: float) -> str:
     )
 
 
-def _empty_map(scene: Scene, base_map: bool) -> folium.Map:
+def _empty_map(scene: Scene, base_map: bool, caption: str) -> folium.Map:
     """A map of the scene's surroundings with nothing on it but, if wanted, OpenStreetMap."""
     _, _, corners = _place(scene)
     drawn = _Map(tiles=None, control_scale=True, zoom_control=True, zoom_snap=0.25)  # so that the scene fills its frame
-    drawn.title = f"Map of {scene.name} ({scene.source})"
+    drawn.title, drawn.caption = f"Map of {scene.name} ({scene.source})", caption
     # only Leaflet itself: folium's other scripts and fonts are for things this map does not have
     drawn.default_js = [(name, url) for name, url in drawn.default_js if name == "leaflet"]
     drawn.default_css = [(name, url) for name, url in drawn.default_css if name == "leaflet_css"]

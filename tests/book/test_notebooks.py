@@ -118,6 +118,12 @@ def test_outputs_are_stripped_except_golden_ones(path):
     assert sum(bool(tags(c) & GOLDEN) for c in cells(path, "code")) >= 2
 
 
+@each_chapter
+def test_every_map_says_what_it_shows(path):
+    for text in (source(c) for c in cells(path, "code") if not tags(c) & {"solution", "check"}):
+        assert not re.search(r"maps\.(scene_map|comparison)\(", text) or re.search(r'caption="[^"]{20}', text), text
+
+
 def test_nbstripout_would_change_nothing():
     command = [sys.executable, "-m", "nbstripout", "--keep-count", "--verify", *map(str, NOTEBOOKS)]
     done = subprocess.run(command, capture_output=True, text=True)

@@ -120,3 +120,11 @@ def test_a_bright_spot_is_drawn_where_it_lies(monkeypatch, crs, place):
     assert abs((drawn_at[0] - lon + 180) % 360 - 180) < (east - west) / picture.shape[1]
     assert abs(drawn_at[1] - lat) < (east - west) / picture.shape[1]
     assert -180 <= west < east <= west + 360 and (picture[..., 3] > 0).mean() > 0.5
+
+
+def test_a_caption_stands_below_the_map_and_runs_nothing(scene):
+    for drawn in (maps.scene_map(scene, caption="Roofs <b>"), maps.comparison(scene, scene, caption="Roofs <b>")):
+        page = drawn._repr_html_()
+        assert page.startswith("<figure") and page.endswith("Roofs &lt;b&gt;</figcaption></figure>")
+        assert page.index("<iframe") < page.index("<figcaption")
+    assert "<figure" not in maps.scene_map(scene)._repr_html_()
