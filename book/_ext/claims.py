@@ -52,8 +52,8 @@ ONE = {  # how a single measured value is written; an interval is [value, low, h
     "integer": FORMATS["integer"],
 }
 MANY = {  # how a list of them is summarized
-    "largest": lambda vs: as_number(max(map(_first, vs)), 3, "+"),
-    "smallest": lambda vs: as_number(min(map(_first, vs)), 3, "+"),
+    "largest": lambda vs: as_number(100 * max(map(_first, vs)), 1, "+"),  # points
+    "smallest": lambda vs: as_number(100 * min(map(_first, vs)), 1, "+"),
     "range": lambda vs: " to ".join(as_number(f(map(_first, vs)), 2, "+") for f in (min, max)),
     "count": lambda vs: str(len(vs)),
     "positive": lambda vs: str(sum(_first(v) > 0 for v in vs)),
@@ -125,14 +125,14 @@ def sign(verdict: str) -> str:
 
 def overview(entries: list[dict]) -> str:
     """One row for each claim: its first verdict on simulated and on real imagery, as a sign and in words."""
-    rows = ["| claim | simulated | real |", "|---|---|---|"]
+    rows = ["```{table}", ":class: cards kinds", "", "| claim | simulated | real |", "|---|---|---|"]
     for entry in by_chapter(entries):
         cells = []
         for kind in ("simulated", "real"):
             verdicts = [f["verdict"] for f in entry["findings"] if f["where"].split(" (")[0] == kind]
             cells.append(f"{sign(verdicts[0])} {verdicts[0]}" if verdicts else "–")
         rows.append(f"| [{title(entry)}](#{anchor(entry)}) | {' | '.join(cells)} |")
-    return "\n".join([*rows, "", KEY])
+    return "\n".join([*rows, "```", "", KEY])
 
 
 def by_chapter(entries: list[dict]) -> list[dict]:
@@ -169,7 +169,7 @@ def claims(entries: list[dict], folder: Path) -> str:
             chapter = entry["chapter"]
             sections.append(f"## Chapter {int(chapter.split('_')[0])}: {chapters.name(chapter)}")
         source = f"{{cite:t}}`{entry['paper']}`" if entry["paper"] else "This book"
-        rows = ["| where | finding | in numbers |", "|---|---|---|"]
+        rows = ["```{table}", ":class: cards", "", "| where | finding | in numbers |", "|---|---|---|"]
         for finding in entry["findings"]:
             for rule in finding.get("true_if", []):
                 if not holds(rule, folder):
@@ -178,6 +178,6 @@ def claims(entries: list[dict], folder: Path) -> str:
             rows.append(f"| {finding['where']} | {said} | {filled_in(finding['text'], folder)} |")
         sections.append(
             f"({anchor(entry)})=\n### {title(entry)}\n\n"
-            f"{source}; measured in {chapters.link(chapter)} with `{entry['command']}`.\n\n" + "\n".join(rows)
+            f"{source}; measured in {chapters.link(chapter)} with `{entry['command']}`.\n\n" + "\n".join([*rows, "```"])
         )
     return "\n\n".join(sections)
