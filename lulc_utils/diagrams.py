@@ -1,4 +1,4 @@
-"""Diagrams of how a method works: boxes and arrows between them, and groups under their numbers."""
+"""Diagrams of how a method works: boxes and arrows between them, and groups in colors."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
-from scipy.ndimage import distance_transform_edt
 
 from lulc_utils.plot import COLORS, class_map
 from lulc_utils.scene import LandCover
@@ -30,15 +30,16 @@ def arrows(axis: Axes, of: Mapping[str, Box], pairs: Sequence[tuple[str, str]], 
         axis.annotate("", of[end][:2], of[start][:2], arrowprops=line, zorder=1)
 
 
-def groups(axis: Axes, of: np.ndarray, colors: tuple[LandCover, ...]) -> None:
-    """Groups [h, w] in colors, and the number of each where it is farthest from its border."""
+def groups(axis: Axes, of: np.ndarray, colors: tuple[LandCover, ...], tables: Sequence[Axes] = ()) -> None:
+    """Groups [h, w] in colors; below tables with a column for each group its number stands on the same color."""
     axis.imshow(class_map(of, colors), interpolation="nearest")
-    for number in np.unique(of):
-        depth = distance_transform_edt(np.pad(of == number, 1))[1:-1, 1:-1]  # the edge of the picture is a border, too
-        y, x = np.unravel_index(depth.argmax(), depth.shape)
-        box = {"boxstyle": "circle,pad=0.15", "facecolor": "black", "edgecolor": "white"}
-        axis.text(x, y, str(number), color="white", weight="bold", ha="center", va="center", bbox=box)
     axis.set_axis_off()
+    for table in tables:
+        for label, group in zip(table.get_xticklabels(), colors, strict=False):  # there may be more colors than groups
+            dark = np.dot(to_rgb(group.color), (0.3, 0.59, 0.11)) < 0.5
+            label.set_color("white" if dark else "black")
+            label.set_bbox({"boxstyle": "round,pad=0.25", "facecolor": group.color, "edgecolor": "none"})
+        table.tick_params(axis="x", length=0, pad=6)
 
 
 def teacher_and_student() -> Figure:

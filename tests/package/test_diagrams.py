@@ -6,7 +6,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
-from lulc_utils import diagrams, plot
+from lulc_utils import charts, diagrams, plot
 from lulc_utils.scene import LandCover
 
 FRAMEWORK = ["place", "field", "the", "few", "teacher", "student", "map", "thrown"]
@@ -40,14 +40,14 @@ def test_an_arrow_needs_two_boxes():
     plt.close(figure)
 
 
-def test_every_group_has_its_number_on_itself():
-    of = np.zeros((6, 8), int)
-    of[:, 5:], of[0, 0] = 2, 4
-    figure, axis = plt.subplots()
-    diagrams.groups(axis, of, tuple(LandCover(f"group {i}", color) for i, color in enumerate(plot.COLORS)))
-    assert [text.get_text() for text in axis.texts] == ["0", "2", "4"]
-    for text in axis.texts:
-        x, y = text.get_position()
-        assert of[y, x] == int(text.get_text())
-    assert axis.texts[1].get_position()[0] == 6 and not axis.axison
+def test_the_number_of_a_group_stands_on_the_color_of_the_group():
+    of, colors = np.array([[0, 0, 2], [0, 1, 2]]), tuple(LandCover(f"group {i}", c) for i, c in enumerate(plot.COLORS))
+    figure, (axis, table) = plt.subplots(1, 2)
+    charts.shares(table, np.eye(3), "abc", range(3))
+    diagrams.groups(axis, of, colors, [table])
+    drawn = axis.images[0].get_array() / 255
+    for number, label in enumerate(table.get_xticklabels()):
+        face = label.get_bbox_patch().get_facecolor()[:3]
+        assert label.get_text() == str(number) and np.allclose(drawn[of == number], face, atol=1e-6)
+    assert [label.get_color() for label in table.get_xticklabels()] == ["white", "white", "white"] and not axis.axison
     plt.close(figure)
