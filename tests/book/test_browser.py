@@ -90,6 +90,13 @@ REACHABLE = """() => [...document.querySelectorAll('.pst-scrollable-table-contai
 # Every letter of a chart is at least 9 points of its 96 an inch; a phone may shrink it to this width, then it scrolls.
 SHRUNK = """() => [...document.querySelectorAll('article .cell_output img.wide')]
   .filter(e => e.checkVisibility() && e.getBoundingClientRect().width < 550).map(e => e.alt)"""
+# Width through height, on the page and in the file, of pictures that are not shown as they are; a frame does not count.
+SQUEEZED = """() => [...document.querySelectorAll('article img')].filter(e => e.checkVisibility()).map(e => {
+  const {width, height} = e.getBoundingClientRect(), style = getComputedStyle(e);
+  const frame = 2 * (parseFloat(style.paddingLeft) + parseFloat(style.borderLeftWidth));
+  const ratio = (width - frame) / (height - frame) / (e.naturalWidth / e.naturalHeight);
+  return `${ratio.toFixed(3)} ${e.alt.slice(0, 60)}`;
+}).filter(said => Math.abs(parseFloat(said) - 1) > 0.015)"""
 PRINTED = """() => {
   dispatchEvent(new Event('beforeprint'));
   const shown = e => e.getClientRects().length > 0 && getComputedStyle(e).visibility !== 'hidden';
@@ -183,11 +190,13 @@ def check_nothing_is_cut_or_recolored(page) -> None:
     )
     set_theme(page, "dark")
     assert not page.evaluate(FILTERED), "the dark theme changes the colors of pictures"
+    assert not page.evaluate(SQUEEZED)
     page.set_viewport_size(PHONE)
     page.wait_for_function("window.innerWidth === 390")
     page.wait_for_timeout(50)
     assert not page.evaluate(CUT), "something scrolls sideways on a phone and does not say so"
     assert not page.evaluate(SHRUNK)
+    assert not page.evaluate(SQUEEZED)
 
 
 def check_it_fits_a_narrow_window(page) -> None:
