@@ -113,21 +113,6 @@ def legend_below(figure: Figure, axis: Axes, columns: int = 4) -> None:
     figure.legend(*axis.get_legend_handles_labels(), loc="outside lower center", ncols=columns)
 
 
-def dumbbells(axis: Axes, names: Sequence[str], first: Sequence[Interval], second: Sequence[Interval]) -> None:
-    """Two values with their intervals in a row each, joined by a line; the first name is on top."""
-    rows = np.arange(len(names))
-    pairs = (("the first named", first, 0, -0.12), ("the second", second, 1, 0.12))
-    ends = ([v[0] for v in first], [v[0] for v in second]), (rows - 0.12, rows + 0.12)
-    axis.plot(*ends, color="gray", linewidth=2, zorder=0)
-    for label, values, i, shift in pairs:
-        value, low, high = np.array(values, float).T
-        kind = {"color": COLORS[i], "marker": MARKERS[i], "markersize": 6, "linestyle": "none", "elinewidth": 1}
-        axis.errorbar(value, rows + shift, xerr=np.maximum([value - low, high - value], 0), label=label, **kind)
-    axis.set_yticks(rows, [*map(as_label, names)])
-    axis.set_ylim(len(names) - 0.5, -0.5)
-    axis.grid(axis="x", alpha=0.3)
-
-
 def pair(xlabel: str, ylabel: str) -> tuple[Figure, np.ndarray]:
     """An empty figure of two panels that share the vertical axis."""
     figure, axes = plt.subplots(1, 2, figsize=(style.WIDEST, 3.4), sharey=True, layout="constrained")

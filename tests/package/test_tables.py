@@ -3,7 +3,7 @@
 import matplotlib.pyplot as plt
 import pytest
 
-from lulc_utils import data, guide, tables
+from lulc_utils import data, guide, results, tables
 
 
 def test_intervals_as_text():
@@ -46,11 +46,24 @@ def test_the_guide_reads_every_line_from_a_result_file():
     assert [c.budget for c in choices] == sorted(c.budget for c in choices)
     assert choices[0].labels == "no labels" and choices[-1].labels.startswith("all pixels")
     figure = guide.chart()
-    rows = [len(axis.get_yticklabels()) for axis in figure.axes]
-    assert rows == [sum(not c.real for c in choices), sum(c.real for c in choices)]
-    drawn = {round(float(line.get_xdata()[0]), 6) for line in figure.axes[1].lines if len(line.get_xdata()) == 2}
-    assert {round(c.do[1][0], 6) for c in choices if c.real} <= drawn, "a line starts at the value of the method"
+    for axis, real in zip(figure.axes, (False, True), strict=True):
+        of = [[c.do, *c.instead] for c in choices if c.real == real]
+        for i, marks in enumerate(axis.containers):
+            assert marks[0].get_xdata().tolist() == [named[i][1][0] for named in of if len(named) > i]
+            assert [int(y + 0.5) for y in marks[0].get_ydata()] == [
+                row for row, named in enumerate(of) if len(named) > i
+            ]
+        assert len(axis.containers) == max(map(len, of)) == 3
     plt.close(figure)
+
+
+def test_the_guide_and_the_sentences_of_chapter_2_read_the_same_five_trainings():
+    runs = results.measured("stego_runs", "simulated")
+    assert runs["seeds"] > 1
+    by_method = {name: value for c in guide.by_budget() for name, value in (c.do, *c.instead) if c.images == "aerial"}
+    assert by_method["linear probe on ViT"] == runs["scores"]["mIoU"]["linear probe"]
+    assert by_method["STEGO + CRF"] == runs["scores"]["mIoU"]["STEGO + CRF"]
+    assert by_method["k-means + CRF"] == runs["scores"]["mIoU"]["k-means, frozen features + CRF"]
 
 
 def test_a_finding_reads_its_numbers_from_the_results(monkeypatch):
