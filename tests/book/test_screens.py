@@ -1,4 +1,7 @@
-"""What a reader of a built chapter sees: its lead picture on the first screen, and more text and pictures than code."""
+"""What a reader of a built chapter sees: its lead picture on the first screen, more text and pictures than code; so too on
+the two pages of simulated scenes."""
+
+from pathlib import Path
 
 import pytest
 import run_chapters
@@ -31,12 +34,14 @@ STRIPS_IN_A_ROW = """() => [...document.querySelectorAll('article .cell')].filte
 @pytest.fixture
 def chapter_page(offline_page, request):
     offline_page.set_viewport_size(LAPTOP)
-    offline_page.goto(address(f"notebooks/{request.param}"))
+    offline_page.goto(address(request.param))
     offline_page.evaluate("() => window.MathJax?.startup?.promise")
-    return offline_page, request.param
+    return offline_page, Path(request.param).name
 
 
-each_chapter = pytest.mark.parametrize("chapter_page", run_chapters.chapters(), indirect=True)
+LED = [f"notebooks/{chapter}" for chapter in run_chapters.chapters()]
+LED += ["book/simulated_aerial", "book/simulated_satellite"]
+each_chapter = pytest.mark.parametrize("chapter_page", LED, indirect=True)
 
 
 @each_chapter
