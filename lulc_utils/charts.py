@@ -83,6 +83,15 @@ def differences(axis: Axes, kinds: Mapping[str, Mapping[str, Interval]]) -> None
     axis.set_yticks(range(len(values)), [*map(as_label, values)])
 
 
+def names_above(axis: Axes) -> None:
+    """The name of each row of `differences` above its marks and not beside them: room for both on a phone."""
+    rows, names = axis.get_yticks(), [label.get_text() for label in axis.get_yticklabels()]
+    clear = {"facecolor": "white", "edgecolor": "none", "pad": 0}  # the line at zero stops at a name
+    for row, name in zip(rows, names, strict=True):
+        axis.text(0.02, row - 0.35, name, va="center", transform=axis.get_yaxis_transform(), bbox=clear)
+    axis.set(yticks=[], ylim=(len(rows) - 0.4, -0.65))
+
+
 def matrix(axis: Axes, values: np.ndarray, rows: Sequence[str], columns: Sequence[str], largest: float) -> AxesImage:
     """Signed numbers [R, C] written on colors from red (-largest) to blue, NaN left blank; the image for a bar."""
     image = axis.imshow(values, cmap="RdBu", vmin=-largest, vmax=largest)

@@ -45,8 +45,14 @@ def as_label(text: object) -> str:
 
 
 def as_number(value: float, digits: int = 2, sign: str = "") -> str:
-    """A number for a reader: with a real minus sign, and none before a zero; with `sign` "+" also a plus sign."""
-    return f"{round(value, digits) + 0.0:{sign}.{digits}f}".replace("-", "\u2212")
+    """A number for a reader: with a real minus sign, and none before a zero.
+
+    With `sign` "+" it is a difference: also a plus sign, and what is left of zero stays there. -0.0049 is "−0.00":
+    "+0.00" would put it (the end of an interval, say) above zero. Zero itself has no sign.
+    """
+    signed = sign and value != 0
+    shown = f"{value:{sign}.{digits}f}" if signed else f"{round(value, digits) + 0.0:.{digits}f}"
+    return shown.replace("-", "−")
 
 
 def as_integer(value: int) -> str:

@@ -42,6 +42,17 @@ def test_shares_are_written_as_per_cents_and_framed_where_asked(axes):
     assert frame.get_xy() == (-0.5, 0.5)
 
 
+def test_names_of_differences_stand_above_their_rows(axes):
+    charts.differences(axes[0], {"now": {"a": (0.1, 0.0, 0.2), "b": (0.3, 0.2, 0.4)}})
+    charts.names_above(axes[0])
+    (marks,) = axes[0].containers
+    places = {t.get_text(): t.get_position()[1] for t in axes[0].texts}
+    assert [*places] == ["a", "b"] and rows(axes[0]) == []
+    assert all(0 < at - y < 0.5 for at, y in zip(marks[0].get_ydata(), places.values(), strict=True))
+    low, high = axes[0].get_ylim()
+    assert low > max(marks[0].get_ydata()) and high < min(places.values()), "the first row is on top, none is cut"
+
+
 def test_equal_numbers_are_equal_places_in_equal_colors(axes):
     charts.numbered(axes, [(1, 2), (3, 4)], [(5, 6), (7, 8)])
     first, second = ([(t.get_text(), t.get_position()) for t in axis.texts] for axis in axes)

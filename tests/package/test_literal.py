@@ -65,7 +65,7 @@ def test_a_folium_map_shows_names_and_runs_none(scene, text, kind):
 def test_a_layer_of_a_map_has_an_inert_name(scene, text):
     layer = maps._labels(scene, text, 1, 64)
     assert BeautifulSoup(layer.layer_name, "html.parser").get_text() == visible(text), "Leaflet reads it as HTML"
-    page = maps._empty_map(scene, False).add_child(layer).get_root().render()
+    page = maps._empty_map(scene, False, "a caption").add_child(layer).get_root().render()
     alt = re.search(r'"alt": ("(?:[^"\\]|\\.)*")', page).group(1)
     assert json.loads(alt) == f"simulated {visible(text)}: {visible(text)}" and "<" not in alt
 
@@ -136,6 +136,8 @@ def test_names_from_the_tags_of_a_file_stay_inert(tmp_path):
 def test_numbers_have_a_real_minus_sign_and_intervals_stay_on_a_line():
     assert [literal.as_number(v) for v in (-0.126, -0.001, 0.5)] == ["−0.13", "0.00", "0.50"]
     assert literal.as_number(0.0501, 1, "+") == "+0.1"
+    of = {-0.0049: "−0.00", 0.0049: "+0.00", 0.0: "0.00", -0.126: "−0.13"}
+    assert {v: literal.as_number(v, sign="+") for v in of} == of, "no negative number looks positive"
     assert literal.as_entry("+0.05 (−0.01 to +0.12), up to <5") == "+0.05 (−0.01&nbsp;to&nbsp;+0.12), up to &lt;5"
 
 

@@ -9,7 +9,7 @@ from lulc_utils import data, guide, results, tables
 def test_intervals_as_text():
     assert tables.span((0.5, 0.25, 0.75)) == "0.50 (0.25 to 0.75)"
     assert tables.signed((0.05, -0.01, 0.123), 3) == "+0.050 (−0.010 to +0.123)"
-    assert tables.signed((-0.0002, -0.008, 0.0075)) == "+0.00 (−0.01 to +0.01)", "no minus before a zero"
+    assert tables.signed((-0.0002, -0.008, 0.0075)) == "−0.00 (−0.01 to +0.01)", "a loss is no gain"
     assert tables.apart((0.5, 0.25, 0.75), 1) == ("0.5", "0.2 to 0.8")
     assert tables.apart((0.0, -0.25, 0.25), 1) == ("0.0", "−0.2 to 0.2")
 
