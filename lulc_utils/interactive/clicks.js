@@ -61,7 +61,9 @@ function drawClicks(canvas, rows, cols, clicks, classes) {
   context.textAlign = "center";
   context.textBaseline = "middle";
   for (const { patch, label } of clicks) {
-    const x = ((patch % cols) + 0.5) * canvas.width / cols, y = (Math.floor(patch / cols) + 0.5) * canvas.height / rows;
+    const inside = (at, length) => Math.min(Math.max(at, size / 2 + 1), length - size / 2 - 1);  // whole at an edge
+    const x = inside(((patch % cols) + 0.5) * canvas.width / cols, canvas.width);
+    const y = inside((Math.floor(patch / cols) + 0.5) * canvas.height / rows, canvas.height);
     for (const [color, side] of [["#000", size + 2], [classes[label].color, size], ["#fff", 0.72 * size]]) {
       context.fillStyle = color;
       context.fillRect(x - side / 2, y - side / 2, side, side);

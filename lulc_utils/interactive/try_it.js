@@ -68,10 +68,18 @@ function try_it(live, data) {
     bar.hidden = true;
     work.hidden = false;
     update();
+    reveal();
+  }
+
+  /** Scroll until the pictures are seen, with all that changes them above, where the window ends before they do. */
+  function reveal() {
+    if (pictures.getBoundingClientRect().bottom <= innerHeight) return;
+    const still = matchMedia("(prefers-reduced-motion: reduce)").matches;
+    work.scrollIntoView({ block: "start", behavior: still ? "auto" : "smooth" });
   }
 
   // ------------------------------------------------------------------------------------- what it shows
-  const view = choice("Show", VIEWS, update);
+  const view = choice("Show", VIEWS, () => { update(); reveal(); });
   const kind = choice("Described by", ["the embedded backbone", "raw color"], () => { groups = null; update(); });
   const many = slider("Groups", { min: 2, max: colors.length, step: 1, value: data.groups }, String, () => { groups = null; update(); });
   const brush = palette("Class of your next click", classes);
@@ -89,8 +97,9 @@ function try_it(live, data) {
     URL.revokeObjectURL(link.href);
   }));
   const part = (canvas) => element("div", { class: "lulc-part lulc-half" }, canvas);
-  const work = element("div", {}, element("div", { class: "lulc-row" }, view.label, kind.label), many.label, clicking,
-    element("div", { class: "lulc-row" }, part(left), part(right)), legend, text, element("p", {}, save));
+  const pictures = element("div", { class: "lulc-row" }, part(left), part(right));
+  const work = element("div", { class: "lulc-work" }, element("div", { class: "lulc-row" }, view.label, kind.label),
+    many.label, clicking, pictures, legend, text, element("p", {}, save));
   work.hidden = true;
 
   const painters = [asColors, asSimilarity, asGroups, asMap];

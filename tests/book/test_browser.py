@@ -290,10 +290,16 @@ def test_a_folded_solution_opens_with_the_keyboard(offline_page):
 
 def test_the_page_itself_describes_a_sample_picture(offline_page):
     page = opened(offline_page, "book/try_it")
+    page.emulate_media(reduced_motion="reduce")
+    page.set_viewport_size(LAPTOP)
     figure = page.locator('figure.lulc-figure[data-kind="try_it"]')
     figure.locator(".lulc-samples button").last.click()
     page.wait_for_function("document.querySelector('.lulc-result').textContent.includes('seconds')", timeout=120_000)
+    picture = figure.locator(".lulc-half canvas").first
+    seen = [picture.bounding_box()]
     figure.get_by_label("Show:").select_option(label="a map from your clicks")
-    figure.locator(".lulc-half canvas").first.press("Enter")
+    seen.append(picture.bounding_box())
+    assert all(box["y"] > 0 and box["y"] + box["height"] <= LAPTOP["height"] for box in seen), "out of the window"
+    picture.press("Enter")
     assert figure.locator(".lulc-result").last.inner_text().startswith("1 click:")
     assert not page.requests_out and not page.errors

@@ -1,5 +1,7 @@
-"""What a reader of a built chapter sees: its lead picture on the first screen, more text and pictures than code; so too on
-the two pages of simulated scenes."""
+"""What a reader of a built chapter sees: its lead picture on the first screen, and more text and pictures than code.
+
+The two pages of simulated scenes are asked the same.
+"""
 
 from pathlib import Path
 
