@@ -175,21 +175,24 @@ def ladders(panels: Mapping[str, Mapping[str, Interval]], base: str) -> Figure:
     """Scores with their intervals from top to bottom, `{where: {rung: interval}}`, a panel for each `where`.
 
     base   the rung whose score is drawn as a line: the plain alternative. A rung that a panel lacks stays empty there
+    All panels have one scale, written below the lowest.
     """
     rungs = list(dict.fromkeys(rung for of in panels.values() for rung in of))
     columns = 2 if len(panels) == 4 else len(panels)
     lines = -(-len(panels) // columns)
-    size = {"figsize": (7, lines * (0.8 + 0.28 * len(rungs))), "sharey": True, "layout": "constrained"}
-    figure, axes = plt.subplots(lines, columns, squeeze=False, **size)
+    size = {"figsize": (7, lines * (0.6 + 0.28 * len(rungs)) + 0.3), "layout": "constrained"}
+    figure, axes = plt.subplots(lines, columns, squeeze=False, sharex=True, sharey=True, **size)
     marks = {"fmt": MARKERS[0], "color": COLORS[0], "capsize": 3, "linestyle": "none"}
     for axis, (where, of) in zip(axes.flat, panels.items(), strict=True):
         value, low, high = np.array([of.get(rung, [np.nan] * 3) for rung in rungs]).T
         axis.errorbar(value, range(len(rungs)), xerr=[value - low, high - value], **marks)
         axis.axvline(of[base][0], color=COLORS[1], linewidth=1, linestyle="--")
-        axis.set(title=as_label(where), xlabel="accuracy")
-        axis.locator_params(axis="x", nbins=4)
+        axis.set_title(as_label(where))
+        axis.grid(axis="x", alpha=0.3)
     axes[0, 0].set_yticks(range(len(rungs)), [*map(as_label, rungs)])
     axes[0, 0].invert_yaxis()
+    for axis in axes[-1]:
+        axis.set_xlabel("accuracy")
     return figure
 
 

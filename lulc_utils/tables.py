@@ -34,14 +34,13 @@ def signed(interval: Interval, digits: int = 2) -> str:
     return span(interval, digits, "+")
 
 
-def measures(values: Mapping[str, Mapping[str, Interval]], caption: str, first: str, digits: int = 3) -> Table:
-    """A row for every measure in `{what: {measure: (value, low, high)}}`; `first` heads the first column."""
+def measures(values: Mapping[str, Mapping[str, Interval]], caption: str, digits: int = 3) -> Table:
+    """A row for every measure and a column for every `what` of `{what: {measure: (value, low, high)}}`; or a dash."""
     rows = [
-        [what, measure, *apart(interval, digits)]
-        for what, kinds in values.items()
-        for measure, interval in kinds.items()
+        [measure, *(span(of[measure], digits) if measure in of else "\u2013" for of in values.values())]
+        for measure in dict.fromkeys(measure for of in values.values() for measure in of)
     ]
-    return Table([first, "measure", "mean", "95 % interval"], rows, caption)
+    return Table(["mean and 95 % interval", *values], rows, caption)
 
 
 def in_points(gains: Mapping[str, Mapping[str, Interval]], caption: str) -> Table:

@@ -70,6 +70,14 @@ def test_four_ladders_stand_two_by_two(panels, shape):
     plt.close(figure)
 
 
+def test_ladders_have_one_scale_that_is_named_below_the_lowest():
+    of = {"few": (0.5, 0.4, 0.6)}, {"few": (0.9, 0.8, 1.0)}
+    figure = charts.ladders({f"place {i}": of[i % 2] for i in range(4)}, "few")
+    assert len({axis.get_xlim() for axis in figure.axes}) == 1
+    assert [axis.get_xlabel() for axis in figure.axes] == ["", "", "accuracy", "accuracy"]
+    plt.close(figure)
+
+
 def test_classes_of_a_scatter_differ_in_color_shape_and_filling(axes):
     kinds = {LandCover("maize", "#f3ed46"): np.array([True, False]), LandCover("wheat", "#e69f00"): np.ones(2, bool)}
     charts.scatter(axes[0], np.arange(2), np.arange(2), kinds)

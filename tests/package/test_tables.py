@@ -14,9 +14,10 @@ def test_intervals_as_text():
     assert tables.apart((0.0, -0.25, 0.25), 1) == ("0.0", "−0.2 to 0.2")
 
 
-def test_a_table_of_measures_has_a_row_for_each():
-    text = repr(tables.measures({"a": {"x": (1, 0, 2), "y": (3, 2, 4)}, "b": {"x": (5, 4, 6)}}, "C", "what", 1))
-    assert text.splitlines()[0] == "C" and len(text.splitlines()) == 5 and "2.0 to 4.0" in text
+def test_a_table_of_measures_has_a_row_for_each_and_a_column_for_what_was_measured():
+    table = tables.measures({"a": {"x": (1, 0, 2), "y": (3, 2, 4)}, "b": {"x": (5, 4, 6)}}, "C", 1)
+    assert table.header[1:] == ["a", "b"]
+    assert table.rows == [["x", "1.0 (0.0 to 2.0)", "5.0 (4.0 to 6.0)"], ["y", "3.0 (2.0 to 4.0)", "–"]]
 
 
 def test_tables_of_descriptions_have_their_numbers_where_they_belong():
