@@ -52,14 +52,13 @@ def transitions(axis: Axes, table: np.ndarray, names: Sequence[str], largest: fl
 
 
 def scatter(axis: Axes, x: np.ndarray, y: np.ndarray, kinds: Mapping[LandCover, np.ndarray]) -> None:
-    """Points [N] by class, `{class: [N] bool, its points}`; every class has a shape as well as a color.
+    """Points [N] by class, `{class: [N] bool, its points}`: its color on maps, black edges and a shape of its own.
 
-    The colors are not those of maps, which are made for areas: two of them may be too much alike in marks this small.
+    Colors of maps are made for areas; two of them may be too much alike in marks this small, so shapes differ, too.
     """
     for i, (kind, which) in enumerate(kinds.items()):
-        face = COLORS[i] if i % 2 == 0 else "none"  # the hollow ones leave those below them to be seen
-        style = {"marker": "o^sv"[i % 4], "facecolors": face, "edgecolors": COLORS[i], "linewidths": 1.2}
-        axis.scatter(x[which], y[which], s=20, label=as_label(kind.name), **style)
+        look = {"marker": "o^sv"[i % 4], "facecolors": kind.color, "edgecolors": "black", "linewidths": 0.7}
+        axis.scatter(x[which], y[which], s=20, label=as_label(kind.name), **look)
 
 
 def bands(axis: Axes, lines: Mapping[str, Mapping[float, Interval]]) -> None:

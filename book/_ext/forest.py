@@ -26,8 +26,7 @@ def forest() -> None:
         points = {name: [100 * value for value in interval] for name, interval in shown.items()}
         charts.differences(axis, {kind: points})
         axis.set_title(kind)
-        axis.margins(y=0.02)
-        axis.invert_yaxis()
+        axis.set_ylim(len(shown) - 0.4, -0.6)  # the first and the last row clear of the frame
         axis.grid(axis="x", alpha=0.3)
     axes[-1].set_xlabel("difference in points, with its 95 % interval")
     plt.show()

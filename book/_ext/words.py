@@ -14,6 +14,11 @@ GLOSSARY = Path(__file__).resolve().parents[1] / "glossary.md"
 WITHOUT = ("book/glossary", "book/api", "book/references")  # pages that explain or list words themselves
 # words that mostly mean something else in plain English
 PLAIN = {"point", "view", "head", "code", "shift", "transfer", "window", "overlap", "seed", "student", "teacher"}
+# words that mean something else on some pages: many machines, labels that lie close together, the weather
+ELSEWHERE = {
+    "cluster": ("book/performance", "book/limits", "book/scale", "notebooks/04", "notebooks/05"),
+    "temperature": ("book/simulated",),
+}
 NOWHERE = (nodes.title, nodes.caption, nodes.table, nodes.reference, nodes.literal, nodes.literal_block, nodes.math)
 TIED = re.compile(r"(?<=\d) (?=(?:%|\d{3}\b|[kMG]B\b|px\b|k?m\b|cm\b|ha\b|kB/s|MB/s))")
 
@@ -40,13 +45,14 @@ def tie(app, doctree):
 
 def link(app, doctree):
     """Make links of the words of the glossary where a page first uses them."""
-    if app.env.docname.startswith(WITHOUT):
+    page = app.env.docname
+    if page.startswith(WITHOUT):
         return
-    left = terms()
+    left = {word: term for word, term in terms().items() if not page.startswith(ELSEWHERE.get(word, ()))}
     word = re.compile(rf"\b({'|'.join(map(re.escape, sorted(left, key=len, reverse=True)))})s?\b", re.I)
     for text in list(doctree.findall(nodes.Text)):
         if isinstance(text.parent, nodes.paragraph | nodes.strong) and not inside(text):
-            _link(text, word, left, app.env.docname)
+            _link(text, word, left, page)
 
 
 def inside(node: nodes.Node) -> bool:

@@ -76,6 +76,21 @@ def test_the_longest_word_wins_and_the_glossary_links_nothing():
     assert targets == ["cosine similarity", "interval (95 %)"]
 
 
+@pytest.mark.parametrize(
+    ("name", "linked"),
+    [
+        ("notebooks/02_stego", ["cluster", "temperature"]),
+        ("book/scale", ["temperature"]),
+        ("book/simulated", ["cluster"]),
+    ],
+)
+def test_a_word_that_means_something_else_on_a_page_is_no_link_there(name, linked):
+    document = page(nodes.paragraph("", "A cluster and its temperature."))
+    words.link(app(name), document)
+    assert [x["reftarget"] for x in document.findall(addnodes.pending_xref)] == linked
+    assert (ROOT / "book" / "scale.md").exists() and set(words.ELSEWHERE) <= set(words.terms())
+
+
 def test_a_short_form_leads_to_the_word():
     text = nodes.paragraph("", "A ViT, the Hungarian assignment and Student's t.")
     document = page(text)

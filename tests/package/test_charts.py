@@ -3,6 +3,7 @@
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+from matplotlib.colors import to_hex
 
 from lulc_utils import charts, style
 from lulc_utils.scene import LandCover
@@ -78,14 +79,14 @@ def test_ladders_have_one_scale_that_is_named_below_the_lowest():
     plt.close(figure)
 
 
-def test_classes_of_a_scatter_differ_in_color_shape_and_filling(axes):
+def test_classes_of_a_scatter_have_the_colors_of_their_maps_and_shapes_of_their_own(axes):
     kinds = {LandCover("maize", "#f3ed46"): np.array([True, False]), LandCover("wheat", "#e69f00"): np.ones(2, bool)}
     charts.scatter(axes[0], np.arange(2), np.arange(2), kinds)
-    filled, hollow = axes[0].collections
-    assert filled.get_label() == "maize" and hollow.get_label() == "wheat" and len(hollow.get_offsets()) == 2
-    assert len(filled.get_facecolors()) == 1 and len(hollow.get_facecolors()) == 0
-    assert filled.get_edgecolors().tolist() != hollow.get_edgecolors().tolist()
-    assert filled.get_paths()[0].vertices.shape != hollow.get_paths()[0].vertices.shape
+    marks = axes[0].collections
+    assert [m.get_label() for m in marks] == ["maize", "wheat"] and [len(m.get_offsets()) for m in marks] == [1, 2]
+    assert [to_hex(m.get_facecolors()[0]) for m in marks] == ["#f3ed46", "#e69f00"]
+    assert [to_hex(m.get_edgecolors()[0]) for m in marks] == ["#000000"] * 2, "yellow is seen on white paper"
+    assert marks[0].get_paths()[0].vertices.shape != marks[1].get_paths()[0].vertices.shape
 
 
 def test_titles_are_broken_where_they_would_run_into_the_next_one():
