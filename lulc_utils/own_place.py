@@ -58,14 +58,19 @@ def draw_maps(
     return drawn
 
 
-def beside(scenes: Sequence[Scene], drawn: Sequence[Path], classes: tuple[LandCover, ...]) -> dict[str, np.ndarray]:
-    """Pictures for `plot.panels`: each image, its map and any labels; with the scene's name if there are several."""
+def beside(
+    scenes: Sequence[Scene], drawn: Sequence[Path], classes: tuple[LandCover, ...], title: str = "labels"
+) -> dict[str, np.ndarray]:
+    """Pictures for `plot.panels`: each image, its map and any labels; with the scene's name if there are several.
+
+    title   over the labels: "truth" where they are known to be true
+    """
     shown = {}
     for scene, labels in zip(scenes, read_maps(scenes, drawn), strict=True):
         of = f", {scene.name}" if len(scenes) > 1 else ""
         shown |= {f"image{of}": plot.rgb(scene), f"map{of}": plot.class_map(labels, classes)}
         if scene.labels is not None:
-            shown[f"labels{of}"] = plot.class_map(scene.labels, scene.classes)
+            shown[f"{title}{of}"] = plot.class_map(scene.labels, scene.classes)
     return shown
 
 
