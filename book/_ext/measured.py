@@ -57,13 +57,14 @@ def performance(parts: dict[str, dict]) -> str:
     text = [
         f"Before the code was written, {len(asked)} of these numbers were given a target: **{reached} reach it, "
         f"{len(asked) - reached} do not.**\n",
-        "| what | measured | asked | |",
+        "| what | measured | asked | target |",
         "|---|---|---|---|",
     ]
     for row in asked:
         kind, wanted = row["target"]
         verdict = "met" if met(row) else "**missed**"
-        text.append(f"| {row['name']} | {number(row)} | {kind} {wanted:g} | {verdict} |")
+        unit = "times" if row["unit"] == "ratio" else row["unit"]
+        text.append(f"| {row['name']} | {number(row)} | {kind} {wanted:g} {unit} | {verdict} |")
     for part, title in TITLES.items():
         text += [f"\n## {title}\n", f"*{where(parts[part])}*\n"]
         text += [f"- **{row['name']}: {number(row)}.** {row['explanation']}" for row in parts[part]["rows"]]
