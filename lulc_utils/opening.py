@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 
 import matplotlib.pyplot as plt
@@ -11,16 +10,14 @@ import torch
 from matplotlib.colors import hsv_to_rgb, rgb_to_hsv, to_hex
 from torch.nn import functional as F
 
-from lulc_utils import backbone, charts, cluster, crf, data, ladder, simulate
+from lulc_utils import backbone, charts, cluster, crf, data, results, simulate
 from lulc_utils.interactive import Interactive, swipe
-from lulc_utils.ladder import COUNTS
-from lulc_utils.scene import LandCover, Scene, pixels_of
+from lulc_utils.scene import LandCover, Scene
 from lulc_utils.tables import Interval
 
 PLACE = ("bishop", "Bishop 4 2020")  # a city that the embedded backbone was not trained on, and a place in it
 GROUPS, ZOOM, SIMULATED = 6, 2, (2, 256)  # the last: seed and side of the scene that is shown where data is missing
 STRONGER = np.array([1, 2.2, 1.35])  # a group is drawn in its mean color with more saturation and light
-LEARN_FROM, SCORE_ON, SIDE = range(16), range(1000, 1012), 224  # simulated scenes of the chart, and their side
 SHARP, NEAR = 0.1, {"appearance": (20.0, 8.0, 4.0)}  # temperature of the votes; pixels and gray levels of the CRF
 
 
@@ -61,26 +58,21 @@ def colors(image: np.ndarray, labels: np.ndarray) -> list[str]:
     return [to_hex(hsv_to_rgb((rgb_to_hsv(color) * STRONGER).clip(0, 1))) for color in mean]
 
 
-def few_labels(counts: Sequence[int] = COUNTS, draws: int = 3) -> dict[str, dict[int, Interval]]:
-    """{description: {labels of each class: mIoU with its interval}} on simulated scenes, of color and backbone."""
-    sides = [[simulate.aerial(seed, SIDE + 32).middle(SIDE) for seed in seeds] for seeds in (LEARN_FROM, SCORE_ON)]
-    vit = backbone.load("embedded")
-    describers = {
-        "raw color": lambda images: backbone.raw_color(images, 8),
-        "embedded backbone": lambda images: backbone.patch_features(vit, images),
-    }
+def few_labels() -> dict[str, dict[int, Interval]]:
+    """{description: {labels of each class: mIoU with its interval}} of color and backbone, as measured in chapter 1."""
+    curves = results.measured("01_dino_features", "simulated")["curves"]
     return {
-        name: ladder.label_curve([tuple(ladder.Crops(s, describe(pixels_of(s))) for s in sides)], counts, draws)
-        for name, describe in describers.items()
+        name: {int(count): tuple(score) for count, score in curves[known].items()}
+        for name, known in (("raw color", "raw color"), ("embedded backbone", "embedded"))
     }
 
 
 def label_chart() -> None:
     """Draw `few_labels`: what a handful of labels is worth, as color and as features."""
-    _, axis = plt.subplots(figsize=(6, 3), layout="constrained")
+    figure, axis = plt.subplots(figsize=(6, 3.2), layout="constrained")
     charts.bands(axis, few_labels())
     axis.set(xlabel="labelled patches of each class", ylabel="mIoU on other scenes", ylim=(0, None))
-    axis.legend(loc="upper left")
+    charts.legend_below(figure, axis)
     plt.show()
 
 

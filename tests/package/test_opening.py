@@ -45,9 +45,7 @@ def test_a_group_has_its_own_color_made_stronger():
     assert gray == "#adadad" and int(green[3:5], 16) > 100 and int(green[1:3], 16) < 60
 
 
-@pytest.mark.slow
-@pytest.mark.usefixtures("one_thread")
 def test_a_few_labels_are_worth_more_on_features_than_on_color():
-    curves = opening.few_labels(counts=(3, 30), draws=2)
-    assert list(curves) == ["raw color", "embedded backbone"]
-    assert all(curves["embedded backbone"][n][0] > curves["raw color"][n][0] + 0.1 for n in (3, 30))
+    curves = opening.few_labels()
+    assert list(curves) == ["raw color", "embedded backbone"] and len(curves["raw color"]) >= 5
+    assert all(value > curves["raw color"][n][0] + 0.1 for n, (value, _, _) in curves["embedded backbone"].items())
