@@ -18,6 +18,7 @@ from lulc_utils.tables import Interval
 PLACE = ("bishop", "Bishop 4 2020")  # a city that the embedded backbone was not trained on, and a place in it
 GROUPS, ZOOM, SIMULATED = 6, 2, (2, 256)  # the last: seed and side of the scene that is shown where data is missing
 STRONGER = np.array([1, 2.2, 1.35])  # a group is drawn in its mean color with more saturation and light
+APART = 0.17  # what two colors differ by at least, as a distance in red, green and blue from 0 to 1
 SHARP, NEAR = 0.1, {"appearance": (20.0, 8.0, 4.0)}  # temperature of the votes; pixels and gray levels of the CRF
 
 
@@ -53,9 +54,17 @@ def enlarged(pixels: np.ndarray) -> np.ndarray:
 
 
 def colors(image: np.ndarray, labels: np.ndarray) -> list[str]:
-    """A color for each group of pixels, as "#rrggbb": its mean color in the image [3, rows, cols], made stronger."""
-    mean = [image[:, labels == group].mean(1) / 255 for group in range(labels.max() + 1)]
-    return [to_hex(hsv_to_rgb((rgb_to_hsv(color) * STRONGER).clip(0, 1))) for color in mean]
+    """A color for each group of pixels, as "#rrggbb": its mean color in the image [3, rows, cols], made stronger.
+
+    A group whose color is hard to tell from that of a larger one is darkened until it can be told.
+    """
+    chosen = []
+    for group in range(labels.max() + 1):
+        color = hsv_to_rgb((rgb_to_hsv(image[:, labels == group].mean(1) / 255) * STRONGER).clip(0, 1))
+        while color.max() > 0.1 and any(np.linalg.norm(color - other) < APART for other in chosen):
+            color = 0.95 * color
+        chosen.append(color)
+    return [to_hex(color) for color in chosen]
 
 
 def few_labels() -> dict[str, dict[int, Interval]]:

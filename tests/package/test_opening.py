@@ -45,6 +45,13 @@ def test_a_group_has_its_own_color_made_stronger():
     assert gray == "#adadad" and int(green[3:5], 16) > 100 and int(green[1:3], 16) < 60
 
 
+def test_two_groups_of_nearly_one_color_can_be_told_apart():
+    image = np.full((3, 2, 4), 200, np.uint8)
+    image[:, :, 2:] = 195
+    light, dark = opening.colors(image, np.array([[0, 0, 1, 1]] * 2))
+    assert int(light[1:3], 16) > int(dark[1:3], 16) + 20
+
+
 def test_a_few_labels_are_worth_more_on_features_than_on_color():
     curves = opening.few_labels()
     assert list(curves) == ["raw color", "embedded backbone"] and len(curves["raw color"]) >= 5
