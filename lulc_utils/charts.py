@@ -228,9 +228,10 @@ def dots(axis: Axes, values: Mapping[str, Mapping[str, float]], xlabel: str) -> 
     rows = sorted(values, key=lambda what: values[what][ways[-1]])
     for i, way in enumerate(ways):
         look = {"color": COLORS[i], "marker": MARKERS[i], "linestyle": "none", "label": as_label(way)}
-        axis.plot([values[what][way] for what in rows], range(len(rows)), **look)
+        apart = np.arange(len(rows)) + 0.12 * ((len(ways) - 1) / 2 - i)  # equal values do not hide each other
+        axis.plot([values[what][way] for what in rows], apart, **look)
     axis.set_yticks(range(len(rows)), [*map(as_label, rows)])
-    axis.set(xlabel=as_label(xlabel), xlim=(0, 1))
+    axis.set(xlabel=as_label(xlabel), xlim=(-0.02, 1.02))
     axis.grid(alpha=0.3)
 
 

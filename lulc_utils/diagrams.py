@@ -13,6 +13,13 @@ from matplotlib.figure import Figure
 from lulc_utils.plot import COLORS, class_map
 from lulc_utils.scene import LandCover
 
+# Of groups that have no name: told apart with every common kind of color blindness (Paul Tol's muted scheme), and none
+# the color of a class in `legends`, so that a group is not taken for the class.
+GROUPS = tuple(
+    LandCover(f"group {i}", color)
+    for i, color in enumerate(("#332288", "#cc6677", "#88ccee", "#aa4499", "#dddddd", "#882255", "#44aa99"))
+)
+
 Box = tuple[float, float, str]  # middle (x, y) and text
 
 

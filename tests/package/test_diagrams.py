@@ -6,7 +6,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
-from lulc_utils import charts, diagrams, plot
+from lulc_utils import charts, diagrams, legends, plot
 from lulc_utils.scene import LandCover
 
 FRAMEWORK = ["place", "field", "the", "few", "teacher", "student", "map", "thrown"]
@@ -51,3 +51,9 @@ def test_the_number_of_a_group_stands_on_the_color_of_the_group():
         assert label.get_text() == str(number) and np.allclose(drawn[of == number], face, atol=1e-6)
     assert [label.get_color() for label in table.get_xticklabels()] == ["white", "white", "white"] and not axis.axison
     plt.close(figure)
+
+
+def test_no_group_has_the_color_of_a_class():
+    classes = {c.color for c in (*legends.AERIAL_CLASSES, *legends.SATELLITE_CLASSES, *legends.DUBAI_CLASSES)}
+    used = [group.color for group in diagrams.GROUPS]
+    assert len(set(used)) == len(used) >= len(legends.AERIAL_CLASSES) and not classes & set(used)
