@@ -1,11 +1,14 @@
-"""Sphinx extension: the first screen of a chapter shows what the chapter shows, and what the machine needs is one line.
+"""Sphinx extension: the first screen of a chapter shows what the chapter shows, and no two folds stand in a row.
 
 A notebook runs from top to bottom, and so its first pictures come after imports and data. On its page
 
 - the output of the cell tagged `lead` stands below the title and the paragraph that follows it (the question or the
   finding), before goals, prerequisites and time; its code stays where it is;
 - folded cells that show nothing are one fold when they follow each other. The first such fold is the set-up: it begins
-  with the installation and the parameters, and takes up the short sentences between its cells.
+  with the installation and the parameters, and takes up the short sentences between its cells;
+- such a cell right above a folded cell that shows something lies in the fold of that one;
+- the cells of one solution are one fold;
+- the last cell, which saves the numbers of a run to a file, is only in the notebook.
 """
 
 from docutils import nodes
@@ -56,9 +59,35 @@ def gathered(app, doctree) -> None:
             cell.parent.remove(cell)
             place.insert(place.index(rest[0]), cell)
         fold(row(plumbing[0], SHORT), "Set-up: installation, parameters, and {cells}", "more cell", len(plumbing))
+    for cell in [n for n in doctree.findall(nodes.container) if is_cell(n)]:
+        if cell.get("hide_mode") == "input" and output_of(cell):
+            joined(cell)
     for cell in rest:
         if cell in cell.parent.children and len(cells := row(cell)) > 1:
             fold(cells, "Show the code of {cells}")
+
+
+def joined(cell: nodes.container) -> None:
+    """Put the code of the quiet cells right above a folded cell into the fold of that one."""
+    while (at := cell.parent.index(cell)) and is_quiet(above := cell.parent[at - 1]):
+        cell.parent.remove(above)
+        cell[0].insert(0, above[0].children)
+
+
+def solutions(app, doctree) -> None:
+    """Make one fold of the cells of a solution that follow each other."""
+    for cell in [n for n in doctree.findall(nodes.container) if is_cell(n) and "tag_solution" in n["classes"]]:
+        above = cell.parent[max(cell.parent.index(cell) - 1, 0)]
+        if above is not cell and is_cell(above) and "tag_solution" in above["classes"]:
+            cell.parent.remove(cell)
+            above += cell.children
+
+
+def without_saving(app, doctree) -> None:
+    """Leave out the last cell of a chapter, which only saves the numbers of a run."""
+    cells = [n for n in doctree.findall(nodes.container) if is_cell(n)]
+    if cells and is_quiet(cells[-1]) and "results.save(" in cells[-1].astext():
+        cells[-1].parent.remove(cells[-1])
 
 
 def row(first: nodes.Node, short: int = 0) -> list[nodes.Node]:
@@ -88,5 +117,7 @@ def fold(parts: list[nodes.Node], name: str, cell: str = "cell", named: int = 0)
 def setup(app):
     """Register with Sphinx, after the cells are folded (outputs) and before words are linked."""
     app.connect("doctree-read", lead, priority=110)
+    app.connect("doctree-read", without_saving, priority=115)
     app.connect("doctree-read", gathered, priority=120)
+    app.connect("doctree-read", solutions, priority=121)
     return {"parallel_read_safe": True}

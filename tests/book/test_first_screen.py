@@ -1,4 +1,4 @@
-"""The first screen of a chapter: its lead figure is moved below the title, and its plumbing is one fold."""
+"""The first screen of a chapter: its lead figure is moved below the title, and no two folds stand in a row."""
 
 import first_screen
 from docutils import nodes
@@ -60,3 +60,39 @@ def test_the_set_up_is_one_fold_and_so_is_every_row_of_folded_cells():
     order = ("import lulc_utils", "all is well", "seed", "numpy", "First the images", "x = 1", "And now", "draw()")
     assert [text.index(t) for t in order] == sorted(text.index(t) for t in order)
     assert "See." in inner.astext() and "See." not in text and top[2].astext() == "a picture"
+
+
+def test_quiet_cells_right_above_a_folded_picture_lie_in_its_fold():
+    document, top, inner = page()
+    inner += [
+        nodes.paragraph("", "In rows:"),
+        cell("rows = 1"),
+        cell("size = 2"),
+        cell("plot()", shows="a chart"),
+        cell("own()", shows="a table"),
+    ]
+    inner += [cell("seen()", shows="words", folded=False)]
+    first_screen.gathered(None, document)
+    chart, table, words = [n for n in inner.children if first_screen.is_cell(n)][-3:]
+    assert chart[0].astext().split() == ["rows", "=", "1", "size", "=", "2", "plot()"] and len(chart) == 2
+    assert table[0].astext() == "own()" and words[0].astext() == "seen()" and chart[1].astext() == "a chart"
+
+
+def test_the_cells_of_a_solution_are_one_fold():
+    document, top, inner = page()
+    solved = [cell(code, tags=["solution"]) for code in ("first()", "second()", "third()")]
+    for made in solved:
+        made["hide_mode"] = "all"
+    inner += [*solved[:2], nodes.paragraph("", "Exercise 2"), solved[2]]
+    first_screen.solutions(None, document)
+    left = [n.astext().split() for n in inner.children if "tag_solution" in n.get("classes", ())]
+    assert left == [["first()", "second()"], ["third()"]]
+
+
+def test_the_cell_that_saves_the_numbers_of_a_run_is_only_in_the_notebook():
+    document, top, inner = page()
+    first_screen.without_saving(None, document)
+    assert "c = 3" in inner.astext(), "any other last cell stays"
+    inner += [nodes.paragraph("", "The end."), cell("results.save(file)")]
+    first_screen.without_saving(None, document)
+    assert "results.save" not in document.astext() and "The end." in inner.astext()
