@@ -11,12 +11,13 @@ addEventListener("beforeprint", () => {
 });
 addEventListener("afterprint", () => { document.documentElement.dataset.theme = shownTheme; });
 
-/* A table, a chart or code that is wider than its box says that it scrolls; a phone shows no scroll bar. */
-const boxes = ".pst-scrollable-table-container, .cell_output > .text_html, a.image-reference:has(> img.wide), .highlight > pre";
+/* A table, a chart, a formula or code that is wider than its box says that it scrolls; a phone shows no scroll bar. */
+const boxes = [".pst-scrollable-table-container", ".cell_output > .text_html", "a.image-reference:has(> img.wide)",
+  ".highlight > pre", "div.math mjx-container"].join(", ");
 
 function tellWhatScrolls() {
   for (const box of document.querySelectorAll(`.bd-article :is(${boxes})`)) {
-    const around = box.closest(".highlight") || box, said = around.previousElementSibling?.matches(".scrolls-hint");
+    const around = box.closest(".highlight, div.math") || box, said = around.previousElementSibling?.matches(".scrolls-hint");
     const wide = box.checkVisibility() && box.scrollWidth > box.clientWidth + 1;
     if (wide && !said) {
       const hint = Object.assign(document.createElement("p"), { className: "scrolls-hint", textContent: "scrolls sideways →" });
@@ -27,6 +28,10 @@ function tellWhatScrolls() {
   }
 }
 
-addEventListener("load", tellWhatScrolls);
+addEventListener("load", async () => {
+  tellWhatScrolls();
+  await window.MathJax?.startup?.promise;  // formulas are set a moment later
+  tellWhatScrolls();
+});
 addEventListener("resize", tellWhatScrolls);
 document.addEventListener("toggle", tellWhatScrolls, true);

@@ -75,10 +75,10 @@ STICKS_OUT = """() => {
   }
   return found.slice(0, 5);
 }"""
-# What a reader of an ordinary laptop does not see: code, outputs and tables that go on right of their box.
-CUT = """() => [...document.querySelectorAll('article pre, article table')].filter(e => {
-  const box = e.tagName === 'PRE' ? e : e.parentElement;
-  const said = (box.closest('.highlight') || box).previousElementSibling?.matches('.scrolls-hint');
+# What a reader of an ordinary laptop does not see: code, outputs, formulas and tables that go on right of their box.
+CUT = """() => [...document.querySelectorAll('article pre, article table, article div.math mjx-container')].filter(e => {
+  const box = e.tagName === 'TABLE' ? e.parentElement : e;
+  const said = (box.closest('.highlight, div.math') || box).previousElementSibling?.matches('.scrolls-hint');
   return box.checkVisibility() && box.scrollWidth > box.clientWidth + 1 && !said;
 }).map(e => `${e.tagName}, ${e.closest('.cell_output') ? 'output' : 'text'}: ${e.textContent.trim().slice(0, 60)}`)"""
 SCROLLING_CODE = """() => [...document.querySelectorAll('article pre')]
