@@ -223,9 +223,9 @@ class Table:
         return "\n".join([*([self.caption] if self.caption else []), *lines])
 
     def _repr_html_(self) -> str:
-        head = "".join(f'<th scope="col">{as_html(h)}</th>' for h in self.header)
+        head = "".join(f'<th scope="col">{as_entry(h)}</th>' for h in self.header)
         body = "".join(
-            f'<tr><th scope="row">{as_html(row[0])}</th>'
+            f'<tr><th scope="row">{as_entry(row[0])}</th>'
             + "".join(f"<td>{as_entry(v)}</td>" for v in row[1:])
             + "</tr>"
             for row in self.rows

@@ -1,7 +1,8 @@
 """Sphinx extension: words of the glossary lead to it where a page first uses them, and numbers keep their units.
 
 - The first time that a paragraph of a page uses a word of the glossary, the word becomes a link to its entry.
-- Between a number and its unit, or between the groups of a large number, a line is never broken.
+- Between a number and its unit, or between the groups of a large number, a line is never broken; nor within a word of code
+  that fits into a line of a phone, such as `-m` (book.css).
 """
 
 import re
@@ -20,6 +21,7 @@ ELSEWHERE = {
     "temperature": ("book/simulated",),
 }
 NOWHERE = (nodes.title, nodes.caption, nodes.table, nodes.reference, nodes.literal, nodes.literal_block, nodes.math)
+WHOLE = 24  # letters; a longer word of code may be broken
 TIED = re.compile(r"(?<=\d) (?=(?:%|\d{3}\b|[kMG]B\b|px\b|k?m\b|cm\b|ha\b|kB/s|MB/s))")
 
 
@@ -41,6 +43,9 @@ def tie(app, doctree):
             tied = TIED.sub("\u00a0", text)
             if tied != text:
                 text.parent.replace(text, nodes.Text(tied))
+    for code in doctree.findall(nodes.literal):
+        if max(map(len, code.astext().split()), default=0) <= WHOLE:
+            code["classes"].append("whole")
 
 
 def link(app, doctree):
