@@ -104,3 +104,9 @@ def test_numbers_keep_their_units_except_in_code():
     words.tie(app(), document)
     assert document[0].astext() == "3\u00a0435 places, 95\u00a0% of 10\u00a0m and 5 maps"
     assert document[1].astext() == "95 % 10 m"
+
+
+def test_short_words_of_code_stay_whole():
+    codes = [nodes.literal("", text) for text in ("python -m lulc_utils", "results/a-folder/with-a-long-name.json")]
+    words.tie(app(), page(nodes.paragraph("", "", *codes)))
+    assert [code["classes"] for code in codes] == [["whole"], []]

@@ -139,6 +139,8 @@ def test_numbers_have_a_real_minus_sign_and_intervals_stay_on_a_line():
     of = {-0.0049: "−0.00", 0.0049: "+0.00", 0.0: "0.00", -0.126: "−0.13"}
     assert {v: literal.as_number(v, sign="+") for v in of} == of, "no negative number looks positive"
     assert literal.as_entry("+0.05 (−0.01 to +0.12), up to <5") == "+0.05 (−0.01&nbsp;to&nbsp;+0.12), up to &lt;5"
+    assert literal.as_entry("k-means + CRF") == '<span style="white-space:nowrap">k-means</span> + CRF'
+    assert literal.as_entry("pre-trained") == "pre-trained"
 
 
 def test_one_thing_is_singular():
