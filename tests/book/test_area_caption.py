@@ -1,4 +1,4 @@
-"""Chapter 5 says in a caption which interval of an area holds the truth only just, and so does the run that it shows."""
+"""Chapter 5 says in a caption which interval of an area holds the truth only just; the run that it shows agrees."""
 
 import datetime
 import json
