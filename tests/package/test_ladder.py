@@ -106,7 +106,7 @@ def test_tables_have_a_row_for_every_entry(crops, groups):
     assert table.header == ["x", "y", "accuracy", "mIoU", "95 % interval", "macro-F1"]
     assert [row[:2] for row in table.rows] == [["a", "b"], ["m", ""]] and " to " in table.rows[0][4]
     gain = ladder.gain_table({("a",): (counts, counts)}, ["x"], "caption")
-    assert gain.rows == [["a", "+0.00", "+0.00 to +0.00"]]
+    assert gain.rows == [["a", "0.00", "0.00 to 0.00"]]
     places = {"tile 1": {"one": {"miou": 0.5}, "other": {"miou": 0.25}}}
     table = ladder.place_table(places, {"other": "short"}, "miou", "caption")
     assert table.header == ["place", "short"] and table.rows == [["tile 1", "0.25"]]
