@@ -18,10 +18,18 @@ TILE_HOSTS = ("tile.openstreetmap.org",)  # all that a map may ask for, and only
 WEB_MERCATOR = "EPSG:3857"  # what the browser draws in: an image in any other system would sit askew
 RADIUS = 6378137.0  # meters, of the sphere of that system
 NORTHMOST = 85.0512  # degrees, where a web map ends
+LAYOUT = """<style>
+body { display: flex; flex-direction: column; background: #fff; color: #000; font: 13px sans-serif; }
+.folium-map { flex: 1; min-height: 0; height: auto !important; }
+.sliders { order: -1; display: flex; gap: 1.5em; padding: .3em .8em; }
+.sliders label { flex: 2; } .sliders label + label { flex: 1; } .sliders input { width: 100%; margin: 0; }
+.legend { display: flex; flex-wrap: wrap; gap: .1em 1em; padding: .3em .8em; }
+.legend span { display: inline-block; width: 1em; height: 1em; border: 1px solid #000; vertical-align: -.1em; }
+</style>"""  # sliders and legend stand above the map: they cover nothing of it, however narrow its frame is
 
 
 def scene_map(
-    scene: Scene, *, pixels: int = 256, opacity: float = 0.6, base_map: bool = False, caption: str = ""
+    scene: Scene, *, pixels: int = 256, opacity: float = 0.75, base_map: bool = False, caption: str = ""
 ) -> folium.Map:
     """A map with the scene, its labels (if any) as a second layer, a layer switch and a legend.
 
@@ -36,7 +44,7 @@ def scene_map(
     _image(scene, pixels).add_to(drawn)
     if scene.labels is not None:
         _labels(scene, "land cover", opacity, pixels).add_to(drawn)
-        drawn.get_root().html.add_child(folium.Element(_legend(scene)))
+        drawn.get_root().html.add_child(folium.Element(_legend(scene, scene.name)))
     folium.LayerControl(collapsed=False).add_to(drawn)
     return drawn
 
@@ -114,20 +122,19 @@ class _Divider(MacroElement):
 
 
 def _sliders(left: Scene, right: Scene, opacity: float) -> str:
-    style = "position:absolute;z-index:9999;top:1em;left:4em;background:#fff;color:#000;padding:.5em .8em"
-    names = f"{as_html(left.name)} | {as_html(right.name)}"
+    slider = '<input id="{}" type="range" min="0" max="100" value="{:.0f}">'
     return (
-        f'<div style="{style};border:1px solid #666;font:13px sans-serif">'
-        f'<label>{names}<br><input id="border" type="range" min="0" max="100" value="50"></label><br>'
-        f'<label>opacity<br><input id="opacity" type="range" min="0" max="100" value="{100 * opacity:.0f}"></label>'
-        "</div>"
+        f'<div class="sliders"><label>{as_html(left.name)} | {as_html(right.name)}{slider.format("border", 50)}</label>'
+        f'<label>opacity{slider.format("opacity", 100 * opacity)}</label></div>'
     )
 
 
 def _empty_map(scene: Scene, base_map: bool, caption: str) -> folium.Map:
     """A map of the scene's surroundings with nothing on it but, if wanted, OpenStreetMap."""
     _, _, corners = _place(scene)
-    drawn = _Map(tiles=None, control_scale=True, zoom_control=True, zoom_snap=0.25)  # so that the scene fills its frame
+    # the wheel scrolls the page, not the map; zoom in quarters, so that the scene fills its frame
+    drawn = _Map(tiles=None, control_scale=True, zoom_control=True, zoom_snap=0.25, scroll_wheel_zoom=False)
+    drawn.get_root().header.add_child(folium.Element(LAYOUT))
     drawn.title, drawn.caption = f"Map of {scene.name} ({scene.source})", caption
     # only Leaflet itself: folium's other scripts and fonts are for things this map does not have
     drawn.default_js = [(name, url) for name, url in drawn.default_js if name == "leaflet"]
@@ -205,13 +212,9 @@ def _overlay(
     )
 
 
-def _legend(scene: Scene) -> str:
-    rows = "".join(
-        f'<div><span style="display:inline-block;width:1em;height:1em;border:1px solid #000;'
-        f'background:{as_html(c.color)}"></span> {as_html(c.name)}</div>'
-        for c in scene.classes
+def _legend(scene: Scene, title: str = "") -> str:
+    entries = "".join(
+        f'<div><span style="background:{as_html(c.color)}"></span> {as_html(c.name)}</div>' for c in scene.classes
     )
-    return (
-        '<div style="position:absolute;z-index:9999;bottom:2em;right:1em;background:#fff;color:#000;'
-        f'padding:.5em .8em;border:1px solid #666;font:13px sans-serif"><b>{as_html(scene.name)}</b>{rows}</div>'
-    )
+    named = f"<b>{as_html(title)}</b>" if title else ""
+    return f'<div class="legend">{named}{entries}</div>'

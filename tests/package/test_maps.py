@@ -32,6 +32,8 @@ def test_a_comparison_holds_both_maps_and_two_sliders(scene):
     corners = [re.findall(r"-?\d+\.\d+", c) for c in re.findall(r"\[\[[-\d., ]+\], \[[-\d., ]+\]\]", page)]
     assert len(corners) >= 4 and np.ptp(np.array(corners, float), 0).max() < 1e-9, "all in the same place"
     assert page.count('type="range"') == 2 and 'value="40"' in page
+    assert '"scrollWheelZoom": false' in page, "the wheel scrolls the page around the map"
+    assert "absolute" not in page.split("<body>")[1].split("<script>")[0], "sliders or legend cover a part of the map"
     assert "&lt;other&gt;" in page and "<other>" not in page.split("<body>")[1].split("<script>")[0]
     assert page.index("L.imageOverlay(") < page.index('map.on("move'), "the panes exist before they are divided"
     fetched = re.findall(r'(?:src|href)="(https?://[^"]+)"', page)
