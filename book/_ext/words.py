@@ -1,8 +1,8 @@
 """Sphinx extension: words of the glossary lead to it where a page first uses them, and numbers keep their units.
 
 - The first time that a paragraph of a page uses a word of the glossary, the word becomes a link to its entry.
-- Between a number and its unit, or between the groups of a large number, a line is never broken; nor within a word of code
-  that fits into a line of a phone, such as `-m` (book.css).
+- Between a number and its unit, or between the groups of a large number, a line is never broken; nor within a word of
+  code that fits into a line of a phone, such as `-m` (book.css).
 """
 
 import re

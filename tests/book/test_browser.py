@@ -76,7 +76,7 @@ STICKS_OUT = """() => {
   return found.slice(0, 5);
 }"""
 # What a reader of an ordinary laptop does not see: code, outputs, formulas and tables that go on right of their box.
-CUT = """() => [...document.querySelectorAll('article pre, article table, article div.math mjx-container')].filter(e => {
+CUT = """() => [...document.querySelectorAll('article :is(pre, table, div.math mjx-container)')].filter(e => {
   const box = e.tagName === 'TABLE' ? e.parentElement : e;
   const said = (box.closest('.highlight, div.math') || box).previousElementSibling?.matches('.scrolls-hint');
   return box.checkVisibility() && box.scrollWidth > box.clientWidth + 1 && !said;
