@@ -125,7 +125,7 @@ def _sliders(left: Scene, right: Scene, opacity: float) -> str:
     slider = '<input id="{}" type="range" min="0" max="100" value="{:.0f}">'
     return (
         f'<div class="sliders"><label>{as_html(left.name)} | {as_html(right.name)}{slider.format("border", 50)}</label>'
-        f'<label>opacity{slider.format("opacity", 100 * opacity)}</label></div>'
+        f"<label>opacity{slider.format('opacity', 100 * opacity)}</label></div>"
     )
 
 
