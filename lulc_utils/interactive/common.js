@@ -69,12 +69,13 @@ function eachPatch(canvas, rows, cols, paint) {
   for (let i = 0; i < rows * cols; i++) paint((i % cols) * w, Math.floor(i / cols) * h, w, h, i);
 }
 
-/** Frame patch i of a grid on a canvas, white on black. */
+/** Frame patch i of a grid on a canvas, white on black, as thick on the page however much smaller the canvas is there. */
 function frame(canvas, rows, cols, i) {
   const context = canvas.getContext("2d"), w = canvas.width / cols, h = canvas.height / rows;
-  for (const [color, width] of [["#000", 6], ["#fff", 2.5]]) {
+  const perPixel = Math.max(1, canvas.width / (canvas.clientWidth || canvas.width));
+  for (const [color, width] of [["#000", 5], ["#fff", 2]]) {
     context.strokeStyle = color;
-    context.lineWidth = width;
+    context.lineWidth = width * perPixel;
     context.strokeRect((i % cols) * w, Math.floor(i / cols) * h, w, h);
   }
 }

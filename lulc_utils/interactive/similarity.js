@@ -108,7 +108,8 @@ function similarity(live, data) {
 
   const row = element("div", { class: "lulc-row" });
   const wide = scenes > 1 ? { style: "flex: 0 1 13em" } : {};
-  for (const canvas of [picture, ...answers]) row.append(element("div", { class: "lulc-part", ...wide }, canvas));
+  [picture, ...answers].forEach((canvas, i) =>
+    row.append(element("div", { class: "lulc-part", ...wide }, element("p", {}, data.names[i]), canvas)));
   if (kinds.length > 1) live.append(menu.label);
   live.append(row, element("div", { class: "lulc-bar" }, low, bar, element("span", {}, "1 (cosine similarity)")), text, note);
   data.pictures.forEach((address, s) => load(address, (loaded) => {

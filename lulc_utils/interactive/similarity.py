@@ -68,7 +68,7 @@ def similarity_explorer(
     packed = [pack(grid.reshape(-1, grid.shape[-1]), name) for name, grid in grids.items()]
     data = {
         "rows": rows, "cols": cols, "start": start[0] * cols + start[1],
-        "pictures": [photo(rgb(s)) for s in scenes], "size": [scene.width, scene.height],
+        "pictures": [photo(rgb(s)) for s in scenes], "size": [scene.width, scene.height], "names": _names(scenes),
         "kinds": [{"name": n, "dim": len(scale), "values": numbers(values), "scale": scale.tolist(), "error": error}
                   for n, (values, scale, error) in zip(grids, packed, strict=True)],
     }  # fmt: skip
@@ -136,4 +136,12 @@ def _static(scenes: Sequence[Scene], grids: np.ndarray, name: str, patch: tuple[
         (framed(heat[0], patch, side), f"Similarity of all patches {shown}"),
         *((view, f"The same in another {kind}, {i}: similarity {shown}") for i, view in enumerate(heat[1:], 1)),
     ]
-    return "".join(f'<div class="lulc-part">{image(photo(view), alt)}</div>' for view, alt in parts)
+    named = zip(_names(scenes), parts, strict=True)
+    return "".join(f'<div class="lulc-part"><p>{n}</p>{image(photo(view), alt)}</div>' for n, (view, alt) in named)
+
+
+def _names(scenes: Sequence[Scene]) -> list[str]:
+    """What stands above the pictures: the first scene, similarity in it, and in the others."""
+    if len(scenes) == 1:
+        return ["the scene", "similarity"]
+    return ["scene 1", "similar in scene 1", *(f"in scene {i}" for i in range(2, len(scenes) + 1))]
