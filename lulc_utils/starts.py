@@ -156,20 +156,25 @@ def aside(side: Mapping[str, dict]) -> Table | Notice:
 
 
 def protocols(grid: Mapping[str, dict], short: Mapping[str, Mapping[str, dict]]) -> Table:
-    """The gain with the fewest and the most labels under each protocol, ours and one like the usual ones.
+    """The gain under each protocol, ours and one like the usual ones; ours with the fewest points, those at which
+    equal compute was measured, and the most.
 
     grid    of this chapter; short    `gains` of scripts/measure/ch3_contrastive.py, {region: {share: {...}}}
     """
     few, many = (lambda shares, at=at: [of[sorted(of, key=float)[at]]["here"][0] for of in shares] for at in (0, -1))
     over = [" to ".join(as_number(100 * end(of(short.values())), 1, "+") for end in (min, max)) for of in (few, many)]
-    rows = [["four dates, whole patches, 200 steps (four regions)", *over]]
+    points = sorted(grid, key=int)
+    equal = [n for n in points if "minus random, equal compute" in grid[n]["pre-trained"]]
+    points = list(dict.fromkeys((points[0], *equal, points[-1])))
+    blank = ["–"] * (len(points) - 2)
+    rows = [["four dates, whole patches (fewest and all), 200 steps (four regions)", over[0], *blank, over[1]]]
     said = {"200 steps each": "one date, points: 200 steps each", "equal compute": "the same, at equal compute"}
-    last = [cell["pre-trained"] for cell in ends(grid).values()]
+    shown = [grid[n]["pre-trained"] for n in points]
     for key, name in said.items():
-        known = (of.get(f"minus random, {key}") for of in last)
+        known = (of.get(f"minus random, {key}") for of in shown)
         rows.append([name, *("not run" if gain is None else in_points(gain) for gain in known)])
-    rows.append(["the same, each until it stops", *(in_points(of["minus random"]) for of in last)])
-    head = ["protocol", "fewest labels", "most labels"]
+    rows.append(["the same, each until it stops", *(in_points(of["minus random"]) for of in shown)])
+    head = ["protocol", *(f"{n} points" for n in points)]
     return Table(head, rows, "Pre-trained minus random weights, mIoU in points")
 
 

@@ -155,6 +155,7 @@ def collect() -> dict:
     settings |= {"seeds": len({cell["seed"] for cell in main}), "at the side": len(done) - len(main)}
     side = [cell for cell in done if "what" in cell]
     settings["seeds at equal compute"] = len({cell["seed"] for cell in side if cell["what"] == EQUAL})
+    settings["seeds at the side"] = len({cell["seed"] for cell in side if cell["what"] != EQUAL})
     grid = {points: summary(of) for points, of in by_points.items()}
     for points, interval in equal_compute(by_points, [cell for cell in side if cell["what"] == EQUAL]).items():
         grid[points]["pre-trained"][f"minus {EQUAL}"] = interval
@@ -185,21 +186,41 @@ def by_region(cells: list[dict]) -> dict:
 
 
 def aside(by_points: dict[int, list[dict]], side: list[dict]) -> dict:
-    """What was changed at the side, minus both usual starts in the same cells, all where the pre-trained one stops."""
+    """What was changed at the side, minus both usual starts in the same cells, all where the pre-trained one stops.
+
+    One row may pool several cells of one region and seed: these share labels and rivals, so their mean counts once.
+    """
     usual = {(c["region"], c["seed"], p): c["scores"] for p, of in by_points.items() for c in of}
     steps = {p: sorted(stops(of, "pre-trained"))[len(of) // 2] for p, of in by_points.items()}
     kept: dict = {}
     for cell in side:
-        key = (cell["region"], cell["seed"], cell["points"])
-        if key in usual:
-            what = f"{cell['what']} -> {cell['region']}" if cell["what"] in REGIONS else cell["what"]
-            kept.setdefault((what, cell["points"]), []).append((cell["scores"], usual[key]))
+        place, points = (cell["region"], cell["seed"]), cell["points"]
+        if (*place, points) in usual:
+            for row in rows_of(cell["what"], cell["region"]):
+                pairs = kept.setdefault((row, points), {}).setdefault(place, [])
+                pairs.append((cell["scores"], usual[(*place, points)]))
     table: dict = {what: {} for what in CHANGES}
-    for (what, points), pairs in kept.items():
+    for (row, points), places in kept.items():
         at = str(steps[points])
-        gains = {s: mean_interval([a[at] - b[s][at] for a, b in pairs]) for s in ("random", "pre-trained")}
-        table.setdefault(what, {})[points] = {"steps": at} | {f"minus {s}": v for s, v in gains.items()}
+        gains = {
+            s: mean_interval([np.mean([a[at] - b[s][at] for a, b in pairs]) for pairs in places.values()])
+            for s in ("random", "pre-trained")
+        }
+        table.setdefault(row, {})[points] = {"steps": at} | {f"minus {s}": v for s, v in gains.items()}
     return table
+
+
+def rows_of(what: str, region: str) -> list[str]:
+    """The rows to which a cell at the side belongs."""
+    if what not in REGIONS:
+        return [what]
+    far = continent(what) != continent(region)
+    return [f"{what} -> {region}", "pre-trained in another region", *["pre-trained on another continent"] * far]
+
+
+def continent(region: str) -> str:
+    """Europe or Africa, by the end of a region's name."""
+    return region.split()[-1]
 
 
 def main(arguments: list[str] | None = None) -> int:

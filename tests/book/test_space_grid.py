@@ -84,6 +84,27 @@ def test_every_kind_of_cell_of_the_simulated_grid_runs(measure, monkeypatch, tmp
     assert len(results["grid"][24]["by class"]) == 8 and set(results["regions"][24]) == set(space.REGIONS)
 
 
+def test_cells_that_share_labels_count_once_in_a_row_of_several(measure):
+    space = measure("ch3_space")
+    target, near, far, farther = (space.REGIONS[i] for i in (0, 1, 2, 3))
+    ends = {"random": {"1": 0.1, "2": 0.2}, "pre-trained": {"1": 0.3, "2": 0.5}}
+    main = [{"region": target, "seed": seed, "points": 24, "scores": ends} for seed in range(2)]
+    gained = {near: (0.1, 0.3), far: (0.1, 0.5), farther: (0.3, 0.5)}  # in either seed, over random weights
+    side = [
+        {"region": target, "seed": seed, "points": 24, "what": what, "scores": {"1": 0, "2": 0.2 + gains[seed]}}
+        for what, gains in gained.items()
+        for seed in range(2)
+    ]
+    rows = space.aside({24: main}, side)
+    assert rows[f"{near} -> {target}"][24]["minus random"][0] == pytest.approx(0.2)
+    anywhere = rows["pre-trained in another region"][24]["minus random"]
+    assert anywhere == pytest.approx(space.mean_interval([0.5 / 3, 1.3 / 3]))  # two values, not six
+    other = rows["pre-trained on another continent"][24]
+    assert other["minus random"] == pytest.approx(space.mean_interval([0.2, 0.5])) and other["steps"] == "2"
+    assert other["minus pre-trained"][0] == pytest.approx(0.35 - 0.3)
+    assert rows["views of one date"] == {}
+
+
 def test_the_grid_of_real_imagery_runs_and_splits_by_group(measure, monkeypatch, tmp_path):
     flood = measure("ch3_flood")
     rng, legend = np.random.default_rng(0), tuple(LandCover(str(i), "#000000") for i in range(3))

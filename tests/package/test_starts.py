@@ -86,6 +86,10 @@ def test_protocols_stand_side_by_side():
     assert first[1:] == ["+7.0 to +17.0", "+4.0 to +4.0"]
     each, equal, stopped = (row[1:] for row in rest)
     assert each == stopped == ["+5.0 (+1.0 to +9.0)"] * 2 and equal == ["+5.0 (+1.0 to +9.0)", "not run"]
+    between = {"96": {**GRID["96"], "pre-trained": GRID["24"]["pre-trained"]}}  # equal compute there, too
+    table = starts.protocols(GRID | between, short)
+    assert table.header[1:] == ["24 points", "96 points", "1536 points"] and table.rows[0][2] == "–"
+    assert table.rows[2][1:] == ["+5.0 (+1.0 to +9.0)"] * 2 + ["not run"]
 
 
 def test_real_patches_have_a_panel_and_rows_for_each_task():
