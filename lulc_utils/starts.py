@@ -152,7 +152,7 @@ def aside(side: Mapping[str, dict]) -> Table | Notice:
     if not rows:
         return Notice("Not measured yet", "`scripts/measure/ch3_space.py run` does these cells last.")
     head = ["changed", "points", "minus random weights", "minus pre-trained as above"]
-    return Table(head, rows, "mIoU in points, at the same number of steps; 95 % intervals")
+    return Table(head, rows, "mIoU in points, each trained until it stops; 95 % intervals")
 
 
 def protocols(grid: Mapping[str, dict], short: Mapping[str, Mapping[str, dict]]) -> Table:

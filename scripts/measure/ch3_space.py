@@ -186,28 +186,40 @@ def by_region(cells: list[dict]) -> dict:
 
 
 def aside(by_points: dict[int, list[dict]], side: list[dict]) -> dict:
-    """What was changed at the side, minus both usual starts in the same cells, all where the pre-trained one stops.
+    """What was changed at the side, minus both usual starts in the same cells, each where it stops.
 
-    One row may pool several cells of one region and seed: these share labels and rivals, so their mean counts once.
+    A row may pool several cells of one region and seed: these share labels and rivals, so their mean counts once.
     """
-    usual = {(c["region"], c["seed"], p): c["scores"] for p, of in by_points.items() for c in of}
-    steps = {p: sorted(stops(of, "pre-trained"))[len(of) // 2] for p, of in by_points.items()}
+    usual = {
+        (c["region"], c["seed"], points): {"random": random, "pre-trained": ours}
+        for points, of in by_points.items()
+        for c, random, ours in zip(of, ends(of, "random"), ends(of, "pre-trained"), strict=True)
+    }
     kept: dict = {}
-    for cell in side:
-        place, points = (cell["region"], cell["seed"]), cell["points"]
-        if (*place, points) in usual:
-            for row in rows_of(cell["what"], cell["region"]):
-                pairs = kept.setdefault((row, points), {}).setdefault(place, [])
-                pairs.append((cell["scores"], usual[(*place, points)]))
+    for cell, score in where_they_stop(side):
+        place = (cell["region"], cell["seed"], cell["points"])
+        for row in rows_of(cell["what"], cell["region"]) if place in usual else []:
+            minus = {start: score - usual[place][start] for start in usual[place]}
+            kept.setdefault((row, cell["points"]), {}).setdefault(place, []).append(minus)
     table: dict = {what: {} for what in CHANGES}
     for (row, points), places in kept.items():
-        at = str(steps[points])
         gains = {
-            s: mean_interval([np.mean([a[at] - b[s][at] for a, b in pairs]) for pairs in places.values()])
-            for s in ("random", "pre-trained")
+            f"minus {start}": mean_interval([np.mean([minus[start] for minus in of]) for of in places.values()])
+            for start in ("random", "pre-trained")
         }
-        table.setdefault(row, {})[points] = {"steps": at} | {f"minus {s}": v for s, v in gains.items()}
+        table.setdefault(row, {})[points] = gains
     return table
+
+
+def where_they_stop(side: list[dict]) -> Iterable[tuple[dict, float]]:
+    """Every cell, scored where its kind was best in other seeds; without those of which there is one seed only."""
+    kinds: dict = {}
+    for cell in side:
+        kind = "another region" if cell["what"] in REGIONS else cell["what"]
+        kinds.setdefault((kind, cell["points"]), []).append(cell)
+    for cells in kinds.values():
+        if len({cell["seed"] for cell in cells}) > 1:
+            yield from zip(cells, ends([c | {"scores": {"it": c["scores"]}} for c in cells], "it"), strict=True)
 
 
 def rows_of(what: str, region: str) -> list[str]:
