@@ -128,6 +128,7 @@ def summary(cells: list[dict]) -> dict:
     curves = {n: {s: mean_interval(ends(cells, n, s)) for s in LADDER} for n in ("random", "pre-trained")}
     return {
         "cells": len(cells),
+        "seeds": len({cell["seed"] for cell in cells}),
         "scores": {name: mean_interval(ends(cells, name)) for name in names},
         "stops": {name: sorted(set(stops(cells, name))) for name in curves},
         "curves": curves,
