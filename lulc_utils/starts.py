@@ -82,13 +82,16 @@ def ends(grid: Mapping[str, dict]) -> dict[str, dict]:
 
 
 def curves(grid: Mapping[str, dict]) -> Figure:
-    """mIoU against steps of fine-tuning, both starts with their intervals, and what needs no training as lines."""
+    """mIoU against steps of fine-tuning: both starts, with intervals and best steps, and lines for untrained rivals."""
     shown = ends(grid)
     size = (SIZE, 0.6 + 2.9 * len(shown))
     figure, axes = plt.subplots(len(shown), 1, figsize=size, sharex=True, squeeze=False, layout="constrained")
     for axis, (points, cell) in zip(axes[:, 0], shown.items(), strict=True):
         by_steps = {name: {int(n): v for n, v in cell["curves"][key].items()} for key, name in NAMES.items()}
         charts.bands(axis, by_steps)
+        for of in by_steps.values():  # a ring where a start is counted: at its best
+            best = max(of, key=lambda n: of[n][0])
+            axis.plot(best, of[best][0], "o", markersize=11, markerfacecolor="none", markeredgecolor="black")
         lines(axis, {name: cell["scores"][key][0] for key, name in PLAIN.items()})
         axis.set(title=f"{points} labelled points", ylabel="mIoU on other grounds")
     axes[-1, 0].set_xlabel("steps of fine-tuning")

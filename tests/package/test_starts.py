@@ -49,7 +49,9 @@ def test_the_ground_that_is_shown_is_the_one_of_median_gain():
 def test_curves_show_the_fewest_and_the_most_points():
     upper, lower = starts.curves(GRID).axes
     assert upper.get_title() == "24 labelled points" and lower.get_title() == "1536 labelled points"
-    random, trained, *plain = (line.get_ydata() for line in lower.lines)
+    random, trained, *rings, _, _, _ = (line.get_ydata() for line in lower.lines)
+    plain = [line.get_ydata() for line in lower.lines[-3:]]
+    assert [list(ring) for ring in rings] == [[0.7], [0.7]]
     assert list(random) == list(trained) == [0.6, 0.7] and [p[0] for p in plain] == pytest.approx([0.61, 0.62, 0.63])
     assert len(starts.curves({"24": GRID["24"]}).axes) == 1
 
