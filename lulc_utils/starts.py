@@ -139,8 +139,9 @@ def transfer(side: Mapping[str, dict], regions: Mapping[str, Mapping[str, Interv
                 cell = side.get(f"{source} -> {target}", {}).get(n)
                 gain = regions[n][target] if i == j else cell["minus random"] if cell else None
                 table[i, j] = gain[0] if gain else np.nan
-        image = charts.matrix(axis, table, short, short, largest=0.2)
-        axis.set(title=f"{n} labelled points", ylabel="pre-trained in", xlabel="fine-tuned and tested in")
+        image = charts.matrix(axis, table, short, short, largest=0.08)
+        axis.set(title=f"{n} labelled points", ylabel="pre-trained in")
+    axes[-1, 0].set_xlabel("fine-tuned and tested in")
     figure.colorbar(image, ax=axes, shrink=0.5, label="gain in mIoU over random weights")
     return figure
 
