@@ -107,12 +107,12 @@ def scenes(some: Sequence[Scene], truth: bool = True, columns: int = 4) -> tuple
     return figure, axes
 
 
-def patch_grid(axis: Axes, height: int, width: int, patch: int) -> None:
+def patch_grid(axis: Axes, height: int, width: int, patch: int, color: str = "white") -> None:
     """Draw the borders of the patches over a picture."""
     for row in range(0, height + 1, patch):
-        axis.axhline(row - 0.5, color="white", linewidth=0.4)
+        axis.axhline(row - 0.5, color=color, linewidth=0.4)
     for col in range(0, width + 1, patch):
-        axis.axvline(col - 0.5, color="white", linewidth=0.4)
+        axis.axvline(col - 0.5, color=color, linewidth=0.4)
 
 
 def mark_patch(axis: Axes, row: int, col: int, patch: int) -> None:
