@@ -14,7 +14,20 @@ from sphinx import addnodes
 GLOSSARY = Path(__file__).resolve().parents[1] / "glossary.md"
 WITHOUT = ("book/glossary", "book/api", "book/references")  # pages that explain or list words themselves
 # words that mostly mean something else in plain English
-PLAIN = {"point", "view", "head", "code", "shift", "transfer", "window", "overlap", "seed", "student", "teacher"}
+PLAIN = {
+    "crop",
+    "point",
+    "view",
+    "head",
+    "code",
+    "shift",
+    "transfer",
+    "window",
+    "overlap",
+    "seed",
+    "student",
+    "teacher",
+}
 # words that mean something else on some pages: many machines, labels that lie close together, the weather
 ELSEWHERE = {
     "cluster": ("book/performance", "book/limits", "book/scale", "notebooks/04", "notebooks/05"),
