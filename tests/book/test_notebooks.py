@@ -53,6 +53,18 @@ def test_first_code_cell_is_the_same_bootstrap_everywhere(path):
 
 
 @each_chapter
+def test_a_figure_is_all_that_its_cell_shows(path):
+    """A value at the end would be a second output, which gets the same caption and the same name."""
+    shows = re.compile(r"(axis|axes\[.+\]|figure)\.(set(_[xyzt]\w+)?|legend|annotate|axhline|axvline|plot|text|sup\w+)")
+    for cell in cells(path, "code"):
+        if "figure" not in cell["metadata"].get("mystnb", {}):
+            continue
+        last = ast.parse(source(cell)).body[-1]
+        called = ast.unparse(last.value).split("(")[0] if isinstance(last, ast.Expr) else ""
+        assert not shows.fullmatch(called), f"cell {cell['id']}: write _ = {called}(...)"
+
+
+@each_chapter
 def test_one_parameters_cell_with_commented_literals(path):
     parameter_cells = [c for c in cells(path, "code") if "parameters" in tags(c)]
     assert len(parameter_cells) == 1
