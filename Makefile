@@ -18,6 +18,8 @@ help: ## show this list
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	$(BIN)/python -m pip install --no-compile --progress-bar on -r requirements.lock
 	$(BIN)/python -m pip install --quiet --no-deps --editable .
+	@# byte code of all packages at once, on all cores: where Python is told to write none, every start compiles them anew
+	@$(BIN)/python -m compileall -qq -j 0 .venv/lib > /dev/null || true # some packages hold templates, which are no Python
 	@touch $@
 
 book: .venv/.installed ## build the executed book into _build/html
