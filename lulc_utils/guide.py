@@ -121,7 +121,7 @@ def _networks() -> Iterator[Choice]:
 
 def _metadata() -> Iterator[Choice]:
     chapter = "pseudo_label_grid"
-    ways = {"student": "teacher told the place", "image only": "pseudo-labels alone"}
+    ways = {"student": "teacher told place, date", "image only": "pseudo-labels alone"}
     for n, of in results.measured(chapter, "labels").items():
         do, *instead = [(words, of[way]["inside"]) for way, words in ways.items()]
         yield Choice(3 * int(n), f"{n} per class, unlabelled rows", "accuracy", False, do, tuple(instead), chapter)

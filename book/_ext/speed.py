@@ -33,7 +33,7 @@ def driver(parts: dict[str, dict]) -> float:
 
 def three_numbers(parts: dict[str, dict], times: dict) -> str:
     """How fast, how much memory, how long."""
-    memory = row(parts, "memory_embedded", "memory, embedded backbone, 16384 pixels")["value"] / 1024
+    memory = row(parts, "memory_embedded", "memory, embedded backbone, 16384 pixels")["value"] * 1024**2 / 1e9  # of MiB
     minutes = [seconds / 60 for seconds in times["seconds"].values()]
     return (
         f"- **A chapter runs in {min(minutes):.1f} to {max(minutes):.1f} minutes** on {times['cores']} cores with its "
