@@ -71,6 +71,15 @@ def test_references_have_what_a_reader_needs_to_find_them():
     assert linked >= len(entries) - 2
 
 
+def test_every_reference_is_cited_somewhere():
+    """A text that is lost takes its citation with it: the heading of a chapter's real half once went so."""
+    keys = set(re.findall(r"@\w+\{(\w+),", (ROOT / "book" / "references.bib").read_text(encoding="utf8")))
+    files = [*ROOT.glob("notebooks/*.ipynb"), *ROOT.glob("book/*.md"), *ROOT.glob("book/*.yml")]
+    text = "\n".join(file.read_text(encoding="utf8") for file in files)
+    cited = {k for group in re.findall(r"\{cite:[pt]\}`([^`]+)`", text) for k in re.split(r",\s*", group)}
+    assert not keys - cited, "no page cites these"
+
+
 def test_references_are_labelled_as_the_text_cites_them():
     import author_year
     from pybtex.database import parse_file
