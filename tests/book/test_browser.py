@@ -97,6 +97,8 @@ SQUEEZED = """() => [...document.querySelectorAll('article img')].filter(e => e.
   const ratio = (width - frame) / (height - frame) / (e.naturalWidth / e.naturalHeight);
   return `${ratio.toFixed(3)} ${e.alt.slice(0, 60)}`;
 }).filter(said => Math.abs(parseFloat(said) - 1) > 0.015)"""
+WIDE_CARDS = """() => [...document.querySelectorAll('article table.cards')]
+  .filter(e => e.scrollWidth > e.parentElement.clientWidth + 1).map(e => e.textContent.trim().slice(0, 60))"""
 PRINTED = """() => {
   dispatchEvent(new Event('beforeprint'));
   const shown = e => e.getClientRects().length > 0 && getComputedStyle(e).visibility !== 'hidden';
@@ -195,6 +197,7 @@ def check_nothing_is_cut_or_recolored(page) -> None:
     page.wait_for_function("window.innerWidth === 390")
     page.wait_for_timeout(50)
     assert not page.evaluate(CUT), "something scrolls sideways on a phone and does not say so"
+    assert not page.evaluate(WIDE_CARDS), "rows of a table of sentences are cards on a phone and need not scroll"
     assert not page.evaluate(SHRUNK)
     assert not page.evaluate(SQUEEZED)
 

@@ -14,7 +14,7 @@ pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(not HTML.exists(), reason="the book is not built; run `make book` first"),
 ]
-PHONE = {"width": 390, "height": 844}
+PHONE, TABLET = {"width": 390, "height": 844}, {"width": 768, "height": 1024}
 MOST_CODE = {"01_dino_features": 0.25, "02_stego_clustering": 0.25}  # of the height of the page
 LEAD = """() => {
   const img = document.querySelector('article .lead img'), {top, bottom, left, right} = img.getBoundingClientRect();
@@ -51,6 +51,10 @@ def test_the_lead_picture_is_whole_on_the_first_screen(chapter_page):
     page, _ = chapter_page
     lead = page.evaluate(LEAD)
     assert lead["bottom"] < LAPTOP["height"] and lead["bottom"] - lead["top"] < 430, lead
+    page.set_viewport_size(TABLET)
+    page.wait_for_timeout(100)
+    lead = page.evaluate(LEAD)
+    assert lead["bottom"] < TABLET["height"] and lead["scale"] > 0.7, lead
     page.set_viewport_size(PHONE)
     page.wait_for_timeout(100)
     lead = page.evaluate(LEAD)
