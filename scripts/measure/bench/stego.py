@@ -143,7 +143,7 @@ def step_rows(step: float, what: str, taken: dict[str, float], live: dict[str, f
 
 
 def learned(ours: Callable, cached: Callable, setting: tuple, features: torch.Tensor, truth: np.ndarray) -> list[Row]:
-    """What both ways have learned after equally many steps, few and more: the faster one must not learn less."""
+    """What both ways have learned after equally many steps, few and more: does the faster one learn less?"""
     (near, shifts, dim), rows = setting, []
     for epochs in EPOCHS:
         steps, losses, mious = epochs * (IMAGES // BATCH), [], []

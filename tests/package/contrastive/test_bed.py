@@ -107,11 +107,8 @@ def test_frozen_features_answer_without_moving():
     assert evaluate.miou(labels[4:], answer, 3) > 0.8
 
 
-REGIONS = list(simulate.REGIONS)[:4]  # of chapter 3; two of them every week, for 40 seconds each
-
-
 @pytest.mark.slow
-@pytest.mark.parametrize("region", [*REGIONS[:2], *(pytest.param(r, marks=pytest.mark.weekly) for r in REGIONS[2:])])
+@pytest.mark.parametrize("region", list(simulate.REGIONS)[:4])
 def test_the_bed_has_room_for_surroundings_and_for_labels(region):
     """The contract of the bed in all four regions of chapter 3, on a seed that no result is reported for."""
     bed = co.draw_bed(region, DESIGN)
