@@ -83,8 +83,8 @@ def even(pieces: Sequence, workers: int, at_once: int) -> list[Sequence]:
 def side_by_side(function: Callable, batches: Sequence, workers: int) -> Iterator:
     """function(batch) for every batch, in order; each of several workers takes one batch and computes on one thread.
 
-    No thread then waits for the others after each of many short steps. What that is worth depends on the windows and the
-    machine (`make bench`): with windows of 80 px it was a seventh, with those of 120 px nothing, on two cores.
+    No thread then waits for the others after each of many short steps. What that is worth depends on the windows and on
+    the machine (`make bench`): with windows of 80 px it was a seventh, with those of 120 px nothing, on two cores.
     """
     if workers == 1:
         yield from map(function, batches)
